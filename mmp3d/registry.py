@@ -1,0 +1,24 @@
+"""The registries of mmp3d: children of mmdet3d's, with scope ``mmp3d``.
+
+A type that is not found here is looked up in mmdet3d, mmdet and mmengine, so that host
+types stay reachable by scope (``type='mmdet.PhotoMetricDistortion'``).
+"""
+
+from mmdet3d import registry as host
+from mmengine.registry import Registry
+
+
+def _child(parent: Registry, *locations: str) -> Registry:
+    return Registry(
+        parent.name, parent=parent, scope='mmp3d', locations=list(locations)
+    )
+
+
+MODELS = _child(host.MODELS, 'mmp3d.models')
+TASK_UTILS = _child(host.TASK_UTILS, 'mmp3d.models')
+DATASETS = _child(host.DATASETS, 'mmp3d.datasets')
+TRANSFORMS = _child(host.TRANSFORMS, 'mmp3d.datasets.transforms')
+METRICS = _child(host.METRICS, 'mmp3d.evaluation')
+HOOKS = _child(host.HOOKS, 'mmp3d.engine')
+VISUALIZERS = _child(host.VISUALIZERS, 'mmp3d.visualization')
+INFERENCERS = _child(host.INFERENCERS, 'mmp3d.apis')
