@@ -1,0 +1,31 @@
+# Two commands do everything: `make demo` and `make test`. Both set up .venv themselves.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+RUN = .venv/bin/python
+
+.PHONY: help setup demo test lint doctor clean
+
+help:
+	@echo 'make demo    the main job on synthetic rooms, with the tiny model (15 min)'
+	@echo 'make test    all tests (12 min)'
+	@echo 'make doctor  what is installed, what is missing'
+	@echo 'make lint    formatter and linter'
+	@echo 'MMP3D_CUDA=1 make ...   the same with the CUDA builds of torch and mmcv'
+
+setup:
+	@$(PYTHON) tools/bootstrap.py
+
+demo: setup
+	@$(RUN) tools/demo.py
+
+test: setup
+	@$(RUN) -m pytest $(ARGS)
+
+doctor: setup
+	@$(RUN) -m mmp3d.doctor
+
+lint: setup
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check .
+
+clean:
+	rm -rf work_dirs/demo data/synthrooms_demo
