@@ -7,7 +7,7 @@ the code needs.
 import re
 from pathlib import Path
 
-from setuptools import find_namespace_packages, setup
+from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION = re.search(
@@ -22,7 +22,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.10',
-    packages=find_namespace_packages(include=['mmp3d', 'mmp3d.*', 'projects.*']),
+    packages=find_packages(include=['mmp3d', 'mmp3d.*', 'projects.*']),
     install_requires=[
         'torch>=2.5',
         'numpy>=1.24,<2',

@@ -7,6 +7,10 @@ types stay reachable by scope (``type='mmdet.PhotoMetricDistortion'``).
 from mmdet3d import registry as host
 from mmengine.registry import Registry
 
+from mmp3d.utils.host_repairs import repair_host
+
+repair_host()
+
 
 def _child(parent: Registry, *locations: str) -> Registry:
     return Registry(

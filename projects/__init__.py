@@ -1,0 +1,1 @@
+"""One folder per system; a project never imports another project."""

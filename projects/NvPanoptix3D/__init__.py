@@ -1,0 +1,1 @@
+"""NvPanoptix3D; start reading at ``nvpanoptix3d/detector.py``."""
