@@ -1,0 +1,42 @@
+"""The only room that opens files: images, EXR maps, volumes, annotations, weights.
+
+May import ``mmp3d.structures`` and below. Guards against broken files, so that nobody
+else has to; start reading at ``errors.py``, then ``volumes.py``.
+"""
+
+from mmp3d.fileio.annotations import (
+    IndexRecord,
+    check_label_map,
+    read_index,
+    read_json,
+    write_index,
+    write_json,
+    write_label_map,
+)
+from mmp3d.fileio.errors import CorruptFileError, existing_file
+from mmp3d.fileio.exr import read_exr, write_exr
+from mmp3d.fileio.images import read_gray16, read_image, write_gray16, write_image
+from mmp3d.fileio.paths import atomic_write, safe_join
+from mmp3d.fileio.volumes import read_npz, write_npz
+
+__all__ = [
+    'CorruptFileError',
+    'IndexRecord',
+    'atomic_write',
+    'check_label_map',
+    'existing_file',
+    'read_exr',
+    'read_gray16',
+    'read_image',
+    'read_index',
+    'read_json',
+    'read_npz',
+    'safe_join',
+    'write_exr',
+    'write_gray16',
+    'write_image',
+    'write_index',
+    'write_json',
+    'write_label_map',
+    'write_npz',
+]
