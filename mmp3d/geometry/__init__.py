@@ -1,0 +1,49 @@
+"""Points, cameras, grids and distances: pure functions of tensors, no weights, no files.
+
+May import ``structures`` and ``utils``. Start reading at ``camera.py``, then
+``frustum.py``.
+"""
+
+from mmp3d.geometry.camera import (
+    crop_intrinsics,
+    flip_intrinsics,
+    intrinsics_from_pose_encoding,
+    project_points,
+    scale_intrinsics,
+    unproject_depth,
+)
+from mmp3d.geometry.frustum import (
+    CameraToGrid,
+    DepthPlanes,
+    VisibleVoxels,
+    camera_to_grid,
+    frustum_mask,
+    visible_voxels,
+    voxel_axes,
+    voxel_points,
+)
+from mmp3d.geometry.rigid import (
+    invert_rigid,
+    rotation_from_quaternion,
+    transform_points,
+)
+
+__all__ = [
+    'CameraToGrid',
+    'DepthPlanes',
+    'VisibleVoxels',
+    'camera_to_grid',
+    'crop_intrinsics',
+    'flip_intrinsics',
+    'frustum_mask',
+    'intrinsics_from_pose_encoding',
+    'invert_rigid',
+    'project_points',
+    'rotation_from_quaternion',
+    'scale_intrinsics',
+    'transform_points',
+    'unproject_depth',
+    'visible_voxels',
+    'voxel_axes',
+    'voxel_points',
+]
