@@ -22,7 +22,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.10',
-    packages=find_packages(include=['mmp3d', 'mmp3d.*', 'projects.*']),
+    packages=find_packages(include=['mmp3d', 'mmp3d.*', 'projects', 'projects.*']),
     install_requires=[
         'torch>=2.5',
         'numpy>=1.24,<2',

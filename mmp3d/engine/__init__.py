@@ -1,0 +1,13 @@
+"""What acts at a moment of a run: hooks, and how checkpoints are read.
+
+May import every room below. Start reading at ``hooks/``.
+"""
+
+from mmp3d.engine import checkpoint_loading
+from mmp3d.engine.hooks import CheckpointKeysHook, ReconstructionVisualizationHook
+
+__all__ = [
+    'CheckpointKeysHook',
+    'ReconstructionVisualizationHook',
+    'checkpoint_loading',
+]
