@@ -1,0 +1,75 @@
+"""Each repair of the host libraries, against the failure it is there for."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from mmp3d.utils.host_repairs import rebuild_history_buffer, repair_host
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_log_buffers_survive_safe_loading(tmp_path: Path):
+    repair_host()
+    hub = MessageHub('repairs')
+    for value in (3.0, 1.0, 2.0):
+        hub.update_scalar('train/loss', value)
+    torch.save(hub.state_dict(), tmp_path / 'hub.pth')
+    loaded = torch.load(tmp_path / 'hub.pth', weights_only=True)
+    buffer = loaded['log_scalars']['train/loss']
+    assert buffer.data[0].tolist() == [3.0, 1.0, 2.0]
+    assert buffer.mean() == 2.0
+    buffer.update(6.0)
+    assert buffer.current() == 6.0
+
+
+def test_arbitrary_functions_stay_forbidden(tmp_path: Path):
+    class Malicious:
+        def __reduce__(self):
+            return getattr, ('text', 'upper')
+
+    torch.save({'x': Malicious()}, tmp_path / 'bad.pth')
+    with pytest.raises(pickle.UnpicklingError, match='getattr'):
+        torch.load(tmp_path / 'bad.pth', weights_only=True)
+
+
+def test_rebuilt_buffer_keeps_its_length_limit():
+    ones = torch.ones(5, dtype=torch.float64)
+    buffer = rebuild_history_buffer(ones, ones, 5)
+    buffer.update(7.0)
+    np.testing.assert_array_equal(buffer.data[0], [1, 1, 1, 1, 7])
+    assert isinstance(buffer, HistoryBuffer)
+
+
+@pytest.mark.skipif(
+    torch.cuda.is_available(), reason='concerns machines without a CUDA device'
+)
+def test_two_cpu_processes_can_be_started(tmp_path: Path):
+    script = tmp_path / 'two.py'
+    script.write_text(
+        'import mmp3d.registry, torch\n'
+        'from mmengine.dist import all_reduce, init_dist\n'
+        "init_dist('pytorch')\n"
+        'x = torch.ones(1)\n'
+        'all_reduce(x)\n'
+        "import sys; sys.stdout.write(f'sum {x.item()};')\n"
+    )
+    command = ['-m', 'torch.distributed.run', '--nproc_per_node=2', '--standalone']
+    done = subprocess.run(
+        [sys.executable, *command, str(script)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count('sum 2.0;') == 2
