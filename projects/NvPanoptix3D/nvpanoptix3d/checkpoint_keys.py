@@ -50,10 +50,136 @@ class Drop:
 BACKBONE_RULES: tuple[Rename | Drop, ...] = (
 )
 
+_PIXEL = 'sem_seg_head.pixel_decoder'
+_PIXEL_LAYER = f'{_PIXEL}.transformer.encoder.layers.{{}}'
+_OUR_PIXEL_LAYER = 'pixel_decoder.encoder.layers.{}'
+
 PIXEL_DECODER_RULES: tuple[Rename | Drop, ...] = (
+    Rename(f'{_PIXEL}.input_proj.{{}}.0.{{}}', 'pixel_decoder.input_convs.{}.conv.{}'),
+    Rename(f'{_PIXEL}.input_proj.{{}}.1.{{}}', 'pixel_decoder.input_convs.{}.gn.{}'),
+    Rename(f'{_PIXEL}.transformer.level_embed', 'pixel_decoder.level_encoding.weight'),
+    Rename(f'{_PIXEL_LAYER}.self_attn.{{}}', f'{_OUR_PIXEL_LAYER}.self_attn.{{}}'),
+    Rename(f'{_PIXEL_LAYER}.linear1.{{}}', f'{_OUR_PIXEL_LAYER}.ffn.layers.0.0.{{}}'),
+    Rename(f'{_PIXEL_LAYER}.linear2.{{}}', f'{_OUR_PIXEL_LAYER}.ffn.layers.1.{{}}'),
+    Rename(f'{_PIXEL_LAYER}.norm1.{{}}', f'{_OUR_PIXEL_LAYER}.norms.0.{{}}'),
+    Rename(f'{_PIXEL_LAYER}.norm2.{{}}', f'{_OUR_PIXEL_LAYER}.norms.1.{{}}'),
+    Rename(f'{_PIXEL}.adapter_1.weight', 'pixel_decoder.lateral_convs.0.conv.weight'),
+    Rename(f'{_PIXEL}.adapter_1.norm.{{}}', 'pixel_decoder.lateral_convs.0.gn.{}'),
+    Rename(f'{_PIXEL}.layer_1.weight', 'pixel_decoder.output_convs.0.conv.weight'),
+    Rename(f'{_PIXEL}.layer_1.norm.{{}}', 'pixel_decoder.output_convs.0.gn.{}'),
+    Rename(f'{_PIXEL}.mask_features.{{}}', 'pixel_decoder.mask_feature.{}'),
 )
 
+_QUERY = 'sem_seg_head.predictor'
+_OUR_QUERY = 'panoptic_head.decoder'
+_PROJECT = 'sem_seg_head.depth_projector'
+_OUR_PROJECT = 'panoptic_head.depth_projector'
+_PLANE = 'sem_seg_head.occupancy_module'
+_OUR_PLANE = 'panoptic_head.plane_occupancy'
+
+
+def _attention_rules(published: str, inner: str, ours: str) -> tuple[Rename, ...]:
+    theirs = f'{_QUERY}.{published}.{{}}'
+    mine = f'{_OUR_QUERY}.layers.{{}}.{ours}'
+    return (
+        Rename(f'{theirs}.{inner}.in_proj_weight', f'{mine}.in_proj.weight'),
+        Rename(f'{theirs}.{inner}.in_proj_bias', f'{mine}.in_proj.bias'),
+        Rename(f'{theirs}.{inner}.out_proj.{{}}', f'{mine}.out_proj.{{}}'),
+        Rename(f'{theirs}.norm.{{}}', f'{mine}.norm.{{}}'),
+    )
+
+
+def _up_rules(published: str, ours: str) -> tuple[Rename, ...]:
+    parts = {
+        'conv1': 'widen.conv',
+        'bn1': 'widen.bn',
+        'conv1_2': 'refine.conv',
+        'bn1_2': 'refine.bn',
+        'conv2': 'skip.conv',
+        'bn2': 'skip.bn',
+    }
+    return tuple(
+        Rename(f'{_PLANE}.{published}.{old}.{{}}', f'{_OUR_PLANE}.{ours}.{new}.{{}}')
+        for old, new in parts.items()
+    )
+
+
+def _projector_rules(published: int, ours: int) -> tuple[Rename, ...]:
+    block = f'{_PROJECT}.proj_convs1.{published}.conv_block'
+    reduce = f'{_OUR_PROJECT}.reduce.{ours}'
+    return (
+        Rename(f'{block}.0.{{}}', f'{reduce}.conv.{{}}'),
+        Rename(f'{block}.1.{{}}', f'{reduce}.bn.{{}}'),
+        Rename(
+            f'{_PROJECT}.proj_convs2.{published}.{{}}',
+            f'{_OUR_PROJECT}.project.{ours}.{{}}',
+        ),
+    )
+
+
 PANOPTIC_HEAD_RULES: tuple[Rename | Drop, ...] = (
+    Drop(
+        f'{_QUERY}.cross_transformer_attention_layers.{{}}',
+        'a fourth attention per layer that the published forward never calls',
+    ),
+    Drop(
+        f'{_QUERY}.depth_decoder_norm.{{}}',
+        'norm of the per-query depth head, which no published output depends on',
+    ),
+    Drop(
+        f'{_QUERY}.depth_embed.{{}}',
+        'per-query depth head, which no published output depends on',
+    ),
+    *_attention_rules(
+        'transformer_cross_attention_layers', 'multihead_attn', 'image_attention'
+    ),
+    *_attention_rules(
+        'depth_transformer_cross_attention_layers', 'multihead_attn', 'depth_attention'
+    ),
+    *_attention_rules(
+        'transformer_self_attention_layers', 'self_attn', 'self_attention'
+    ),
+    Rename(
+        f'{_QUERY}.transformer_ffn_layers.{{}}.{{}}',
+        f'{_OUR_QUERY}.layers.{{}}.feedforward.{{}}',
+    ),
+    Rename(f'{_QUERY}.decoder_norm.{{}}', f'{_OUR_QUERY}.norm.{{}}'),
+    Rename(f'{_QUERY}.query_feat.{{}}', f'{_OUR_QUERY}.query_content.{{}}'),
+    Rename(f'{_QUERY}.query_embed.{{}}', f'{_OUR_QUERY}.query_position.{{}}'),
+    Rename(f'{_QUERY}.level_embed.{{}}', f'{_OUR_QUERY}.image_level.{{}}'),
+    Rename(f'{_QUERY}.depth_level_embed.{{}}', f'{_OUR_QUERY}.depth_level.{{}}'),
+    Rename(f'{_QUERY}.class_embed.{{}}', f'{_OUR_QUERY}.class_embed.{{}}'),
+    Rename(f'{_QUERY}.mask_embed.{{}}', f'{_OUR_QUERY}.mask_embed.{{}}'),
+    Drop(
+        f'{_PROJECT}.proj_convs1.0.{{}}',
+        'projection of the finest depth map, whose result is discarded',
+    ),
+    Drop(
+        f'{_PROJECT}.proj_convs2.0.{{}}',
+        'projection of the finest depth map, whose result is discarded',
+    ),
+    # Published levels run fine to coarse, ours coarse to fine.
+    *_projector_rules(published=3, ours=0),
+    *_projector_rules(published=2, ours=1),
+    *_projector_rules(published=1, ours=2),
+    Rename(f'{_PLANE}.decoder.conv.{{}}', f'{_OUR_PLANE}.entry.conv.{{}}'),
+    Rename(f'{_PLANE}.decoder.bn.{{}}', f'{_OUR_PLANE}.entry.bn.{{}}'),
+    *(
+        rule
+        for i in range(4)
+        for rule in (
+            *_up_rules(f'decoder.up{i + 1}', f'decoder.{i}'),
+            *_up_rules(f'multi_feature_fuser.up{i + 1}', f'contributions.{i}'),
+        )
+    ),
+    Rename(f'{_PLANE}.multi_feature_fuser.conv.{{}}', f'{_OUR_PLANE}.fuse.conv.{{}}'),
+    Rename(f'{_PLANE}.multi_feature_fuser.bn.{{}}', f'{_OUR_PLANE}.fuse.bn.{{}}'),
+    *_up_rules('prediction.resize', 'resize'),
+    Rename(f'{_PLANE}.prediction.conv0.{{}}', f'{_OUR_PLANE}.hidden.0.conv.{{}}'),
+    Rename(f'{_PLANE}.prediction.bn0.{{}}', f'{_OUR_PLANE}.hidden.0.bn.{{}}'),
+    Rename(f'{_PLANE}.prediction.conv1.{{}}', f'{_OUR_PLANE}.hidden.1.conv.{{}}'),
+    Rename(f'{_PLANE}.prediction.bn1.{{}}', f'{_OUR_PLANE}.hidden.1.bn.{{}}'),
+    Rename(f'{_PLANE}.prediction.conv2.{{}}', f'{_OUR_PLANE}.predict.{{}}'),
 )
 
 FRUSTUM_RULES: tuple[Rename | Drop, ...] = (
