@@ -47,7 +47,20 @@ class Drop:
 # Order matters: the first rule that fits is taken. A ``{}`` at the end stands for the
 # rest of the name; elsewhere it stands for one dotted part.
 
+_MASK_TOKEN = 'the mask token of the pre-training; no image is masked here'
+
 BACKBONE_RULES: tuple[Rename | Drop, ...] = (
+    Drop('backbone.aggregator.patch_embed.mask_token', _MASK_TOKEN),
+    Rename('backbone.dpt2pixeldecoder.{}', 'backbone.token_pyramid.{}'),
+    Rename('backbone.{}', 'backbone.{}'),
+    # Meta's own checkpoint of the backbone has no prefix. These rules stand behind the
+    # published ones, so that the way back gives the published names.
+    Drop('aggregator.patch_embed.mask_token', _MASK_TOKEN),
+    Drop('point_head.{}', 'point maps follow from depth and intrinsics'),
+    Drop('track_head.{}', 'nothing is tracked in single images'),
+    Rename('aggregator.{}', 'backbone.aggregator.{}'),
+    Rename('camera_head.{}', 'backbone.camera_head.{}'),
+    Rename('depth_head.{}', 'backbone.depth_head.{}'),
 )
 
 _PIXEL = 'sem_seg_head.pixel_decoder'
