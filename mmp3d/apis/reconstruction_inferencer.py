@@ -1,0 +1,166 @@
+"""Images in, reconstructions out, in a few lines of Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import mmengine
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from mmengine.utils import import_modules_from_strings
+
+from mmp3d.engine.checkpoint_loading import load_local_checkpoint
+from mmp3d.engine.hooks.checkpoint_keys_hook import check_checkpoint_keys
+from mmp3d.registry import INFERENCERS, MODELS, TRANSFORMS
+from mmp3d.structures import PanopticReconstructionSample
+
+Image = str | Path | np.ndarray
+
+
+@INFERENCERS.register_module()
+class PanopticReconstructionInferencer:
+    """Reconstruct scenes from single images.
+
+    ::
+
+        infer = PanopticReconstructionInferencer(config, checkpoint)
+        for sample in infer(['a.png', 'b.jpg']):
+            print(sample.pred_panoptic_seg.segments)
+
+    Args:
+        config: Path of a config, or the config.
+        checkpoint: A ``.pth`` of a runner or ``.safetensors``. ``None``: random weights,
+            for tests.
+        device: 'cpu', 'cuda', 'cuda:1' ...; ``None``: the GPU where there is one.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint does not exist.
+        ValueError: If the checkpoint does not fit the config's model.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | Config,
+        checkpoint: str | Path | None = None,
+        device: str | None = None,
+    ) -> None:
+        if not isinstance(config, Config):
+            if not Path(config).is_file():
+                raise FileNotFoundError(f'no config at {config}; see configs/')
+            config = Config.fromfile(config)
+        for module in config.get('custom_imports', {}).get('imports', ()):
+            import_modules_from_strings(module)
+        init_default_scope(config.get('default_scope', 'mmp3d'))
+        if 'infer_pipeline' not in config:
+            raise KeyError(
+                'the config has no infer_pipeline, the transforms for an image without '
+                'ground truth; see configs/_base_/datasets/'
+            )
+        self.cfg = config
+        self.device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+        self.pipeline = Compose(
+            [TRANSFORMS.build(step) for step in config.infer_pipeline]
+        )
+        self.model = self._build_model(checkpoint)
+
+    def _build_model(self, checkpoint: str | Path | None) -> torch.nn.Module:
+        model = MODELS.build(self.cfg.model)
+        if checkpoint is not None:
+            loaded = load_local_checkpoint(str(checkpoint))
+            state = loaded.get('state_dict', loaded)
+            check_checkpoint_keys(model, state)
+            model.load_state_dict(state)
+        return model.to(self.device).eval()
+
+    def __call__(
+        self,
+        images: Image | Sequence[Image],
+        intrinsics: Sequence[float] | np.ndarray | None = None,
+        batch_size: int = 1,
+        show_progress: bool = False,
+    ) -> list[PanopticReconstructionSample]:
+        """Reconstruct images.
+
+        Args:
+            images: Paths, or RGB arrays ``H W 3`` uint8.
+            intrinsics: (fx, fy, cx, cy) or a 3x3 matrix in pixels of the images as they
+                are on disk; ``None``: those of the dataset the model was trained on.
+            batch_size: Images per forward pass.
+            show_progress: Show a progress bar.
+
+        Returns:
+            One sample per image, predictions in main memory.
+        """
+        if isinstance(images, str | Path | np.ndarray):
+            images = [images]
+        batches = range(0, len(images), batch_size)
+        if show_progress:
+            batches = mmengine.track_iter_progress(list(batches))
+        samples = []
+        for start in batches:
+            chunk = images[start : start + batch_size]
+            samples += self.forward([self.preprocess(i, intrinsics) for i in chunk])
+        return samples
+
+    def iterate(
+        self,
+        images: Sequence[Image],
+        intrinsics: Sequence[float] | np.ndarray | None = None,
+    ) -> Iterator[PanopticReconstructionSample]:
+        """Reconstruct images one by one, as they are asked for."""
+        for image in images:
+            yield from self(image, intrinsics)
+
+    def preprocess(
+        self, image: Image, intrinsics: Sequence[float] | np.ndarray | None = None
+    ) -> dict:
+        """Run the pipeline on one image.
+
+        Raises:
+            ValueError: If the intrinsics have another form than documented.
+        """
+        results = dict(img_path='<array>', sample_id='array')
+        if isinstance(image, np.ndarray):
+            results['img'] = image
+        else:
+            path = Path(image)
+            results.update(img_path=str(path), sample_id=path.stem)
+        if intrinsics is not None:
+            results['K'] = intrinsics_matrix(intrinsics)
+        return self.pipeline(results)
+
+    @torch.no_grad()
+    def forward(self, packed: Sequence[dict]) -> list[PanopticReconstructionSample]:
+        """Run the model on packed samples."""
+        samples = self.model.test_step(pseudo_collate(list(packed)))
+        return [_to_cpu(sample) for sample in samples]
+
+
+def intrinsics_matrix(intrinsics: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Make a 3x3 matrix of (fx, fy, cx, cy) or of a matrix.
+
+    Raises:
+        ValueError: If it is neither, or a focal length is not positive.
+    """
+    values = np.asarray(intrinsics, dtype=np.float64)
+    if values.shape == (4,):
+        fx, fy, cx, cy = values
+        values = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
+    if values.shape != (3, 3) or not (values[0, 0] > 0 and values[1, 1] > 0):
+        raise ValueError(
+            'intrinsics must be (fx, fy, cx, cy) or a 3x3 matrix with positive focal '
+            f'lengths, in pixels of the image; got {np.asarray(intrinsics).tolist()}'
+        )
+    return values
+
+
+def _to_cpu(sample: PanopticReconstructionSample) -> PanopticReconstructionSample:
+    result = sample.cpu()
+    for name in ('pred_panoptic_seg', 'pred_volume_seg'):
+        if name in sample:
+            setattr(result, name, sample.get(name).cpu())
+    return result
