@@ -1,4 +1,4 @@
-"""Points, cameras, grids and distances: pure functions of tensors, no weights, no files.
+"""Points, cameras, grids, distances: pure functions of tensors, no weights, no files.
 
 May import ``structures`` and ``utils``. Start reading at ``camera.py``, then
 ``frustum.py``.
