@@ -195,7 +195,12 @@ PANOPTIC_HEAD_RULES: tuple[Rename | Drop, ...] = (
     Rename(f'{_PLANE}.prediction.conv2.{{}}', f'{_OUR_PLANE}.predict.{{}}'),
 )
 
+_OUR_FEATURES = 'frustum_branch.feature_projector'
+
 FRUSTUM_RULES: tuple[Rename | Drop, ...] = (
+    Rename('projector.conv_block1.0.{}', f'{_OUR_FEATURES}.reduce.conv.{{}}'),
+    Rename('projector.conv_block1.1.{}', f'{_OUR_FEATURES}.reduce.bn.{{}}'),
+    Rename('projector.conv_block2.{}', f'{_OUR_FEATURES}.project.{{}}'),
 )
 
 RULES = (
