@@ -7,14 +7,8 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05),
     clip_grad=dict(max_norm=0.01, norm_type=2),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        custom_keys={
-            'backbone': dict(lr_mult=0.1),
-            'query_feat': dict(decay_mult=0.0),
-            'query_embed': dict(decay_mult=0.0),
-            'level_embed': dict(decay_mult=0.0),
-        }))
+    constructor='PartwiseOptimWrapperConstructor',
+    paramwise_cfg=dict(lr_mults=dict(backbone=0.1)))
 param_scheduler = [
     dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=180000, by_epoch=False)]
 auto_scale_lr = dict(enable=False, base_batch_size=16)
