@@ -1,0 +1,11 @@
+"""Datasets and the pipelines that load them.
+
+May import ``geometry``, ``fileio``, ``structures`` and below. Start reading at
+``reconstruction_dataset.py``.
+"""
+
+from mmp3d.datasets import transforms
+from mmp3d.datasets.front3d import Front3DDataset
+from mmp3d.datasets.reconstruction_dataset import ReconstructionDataset, SampleFiles
+
+__all__ = ['Front3DDataset', 'ReconstructionDataset', 'SampleFiles', 'transforms']

@@ -1,0 +1,194 @@
+"""From an index file to the record of each sample; what all datasets share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+from mmengine.dataset import BaseDataset
+
+from mmp3d.fileio import CorruptFileError, IndexRecord, read_index, read_json
+from mmp3d.structures import FrustumGrid, LabelSpace
+from mmp3d.utils import nearest_name
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """The files of one sample.
+
+    Attributes:
+        image: RGB image.
+        depth: z-depth in metres (EXR).
+        panoptic: Class and instance id per pixel (npz).
+        geometry: Distance volume (npz).
+        segmentation: Class and instance id per voxel (npz).
+        weighting: Loss weight per voxel (npz).
+        frustum_mask: Voxels inside the frustum (npz), one for the whole dataset;
+            ``None``: computed from the camera and the grid.
+    """
+
+    image: Path
+    depth: Path
+    panoptic: Path
+    geometry: Path
+    segmentation: Path
+    weighting: Path
+    frustum_mask: Path | None = None
+
+    def named(self) -> dict[str, Path]:
+        """Every file that there must be, by its role."""
+        files = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: path for name, path in files.items() if path is not None}
+
+
+class ReconstructionDataset(BaseDataset):
+    """Images with depth, panoptic maps and voxel volumes.
+
+    A dataset is a subclass that knows its paths and its camera. Every sample enters the
+    pipeline as a dict with ``sample_id``, ``files`` (``SampleFiles``), ``img_path``,
+    ``ori_shape`` (H, W of the files), ``target_size`` (H, W to load them at), ``K``
+    (3x3 float64, pixels of ``ori_shape``), ``grid``, ``label_space`` and
+    ``loss_weight``.
+
+    Args:
+        data_root: Folder of the dataset.
+        ann_file: Index of the split, a JSON list, below ``data_root``.
+        pipeline: Transforms.
+        grid: Parameters of ``FrustumGrid``. It travels with the samples; nobody else
+            is told.
+        label_space: Name of the ``LabelSpace``.
+        target_size: (height, width) at which images, maps and depth are loaded;
+            ``None``: as they are.
+        frustum_mask_file: Voxels inside the frustum, below ``data_root``; ``None``:
+            computed from the camera and the grid.
+        skip_file: JSON list of the ids of samples to leave out, below ``data_root``.
+            The only way to skip a sample.
+        indices: Use only these samples, or only the first ones if it is a number.
+        test_mode: Set in evaluation.
+        lazy_init: Read the index at the first use, not now.
+
+    Raises:
+        FileNotFoundError: If the folder or the index is not there; says what is
+            expected and how to get it.
+        CorruptFileError: If the index or the skip list is broken or names unknown ids.
+    """
+
+    HOW_TO_GET = 'See the documentation of the dataset.'
+
+    def __init__(
+        self,
+        data_root: str,
+        ann_file: str,
+        pipeline: Sequence[dict] = (),
+        grid: dict | None = None,
+        label_space: str = 'front3d',
+        target_size: tuple[int, int] | None = None,
+        frustum_mask_file: str | None = None,
+        skip_file: str | None = None,
+        indices: int | Sequence[int] | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        self.grid = FrustumGrid(**({} if grid is None else grid))
+        self.label_space = LabelSpace.named(label_space)
+        self.target_size = None if target_size is None else tuple(target_size)
+        self.frustum_mask_file = frustum_mask_file
+        self.skip_file = skip_file
+        super().__init__(
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix={},
+            indices=indices,
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
+        self._metainfo.update(_metainfo(self.label_space, self.grid))
+
+    @abstractmethod
+    def sample_files(self, record: IndexRecord) -> SampleFiles:
+        """Name the files of one sample."""
+
+    @abstractmethod
+    def intrinsics(self, record: IndexRecord) -> Float64[np.ndarray, '3 3']:
+        """Give K in pixels of the sample's files."""
+
+    def load_data_list(self) -> list[dict]:
+        """Read the index, less the skipped samples."""
+        root = Path(self.data_root)
+        if not root.is_dir():
+            raise FileNotFoundError(
+                f'{type(self).__name__}: the dataset folder {root} does not exist. '
+                f'{self.HOW_TO_GET}'
+            )
+        if not Path(self.ann_file).is_file():
+            raise FileNotFoundError(
+                f'{type(self).__name__}: the index {self.ann_file} does not exist. '
+                f'{self.HOW_TO_GET}'
+            )
+        records = read_index(self.ann_file)
+        skipped = self._read_skipped({record.sample_id for record in records})
+        kept = [r for r in records if r.sample_id not in skipped]
+        if not kept:
+            raise CorruptFileError(
+                self.ann_file, 'the index leaves no sample', 'Check the split.'
+            )
+        return [{'record': record} for record in kept]
+
+    def _read_skipped(self, known: set[str]) -> set[str]:
+        if self.skip_file is None:
+            return set()
+        path = Path(self.data_root) / self.skip_file
+        skipped = read_json(path)
+        if not isinstance(skipped, list) or not all(
+            isinstance(name, str) for name in skipped
+        ):
+            raise CorruptFileError(path, 'expected a JSON list of sample ids')
+        for name in skipped:
+            if name not in known:
+                raise CorruptFileError(
+                    path,
+                    f'unknown sample id {name!r}{nearest_name(name, known)}',
+                    f'Ids are <scene_id>_<image_id> of {self.ann_file}.',
+                )
+        return set(skipped)
+
+    def get_data_info(self, idx: int) -> dict:
+        """Give the dict with which a sample enters the pipeline."""
+        info = super().get_data_info(idx)
+        record: IndexRecord = info.pop('record')
+        files = self.sample_files(record)
+        size = (record.height, record.width)
+        info.update(
+            sample_id=record.sample_id,
+            files=files,
+            img_path=str(files.image),
+            ori_shape=size,
+            target_size=self.target_size or size,
+            K=self.intrinsics(record),
+            grid=self.grid,
+            label_space=self.label_space,
+            loss_weight=1.0,
+        )
+        return info
+
+    def _frustum_mask_path(self) -> Path | None:
+        if self.frustum_mask_file is None:
+            return None
+        return Path(self.data_root) / self.frustum_mask_file
+
+
+def _metainfo(label_space: LabelSpace, grid: FrustumGrid) -> dict:
+    # Plain values only: checkpoints carry this and are read without unpickling classes.
+    return {
+        'label_space': label_space.name,
+        'classes': label_space.classes,
+        'palette': label_space.palette,
+        'thing_classes': [label_space.classes[i] for i in label_space.thing_labels],
+        'stuff_classes': [label_space.classes[i] for i in label_space.stuff_labels],
+        'grid': asdict(grid),
+    }

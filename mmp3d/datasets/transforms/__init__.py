@@ -1,0 +1,34 @@
+"""Pipeline steps: read the files of a sample, augment it, derive targets, pack.
+
+May import ``geometry``, ``fileio``, ``structures`` and below. Start reading at
+``loading.py``; the docstring of a step names the keys that it adds to ``results``.
+"""
+
+from mmp3d.datasets.transforms.colour import DistortColours
+from mmp3d.datasets.transforms.formatting import PackReconstructionInputs
+from mmp3d.datasets.transforms.geometric import (
+    RandomFlipReconstruction,
+    ShortestEdgeResize,
+)
+from mmp3d.datasets.transforms.loading import (
+    LoadDepthMap,
+    LoadFrustumMask,
+    LoadPanopticMaps,
+    LoadReconstructionImage,
+    LoadVolumes,
+)
+from mmp3d.datasets.transforms.targets import MakeInstanceTargets, MakePlaneDepth
+
+__all__ = [
+    'DistortColours',
+    'LoadDepthMap',
+    'LoadFrustumMask',
+    'LoadPanopticMaps',
+    'LoadReconstructionImage',
+    'LoadVolumes',
+    'MakeInstanceTargets',
+    'MakePlaneDepth',
+    'PackReconstructionInputs',
+    'RandomFlipReconstruction',
+    'ShortestEdgeResize',
+]

@@ -1,0 +1,287 @@
+"""Read the files of a sample; the only place that knows how they are stored.
+
+Every loader checks what it read against the index, the grid and the label space, and
+names the file in its error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+from mmcv.transforms import BaseTransform
+from PIL import Image
+
+from mmp3d import geometry
+from mmp3d.fileio import CorruptFileError, read_exr, read_image, read_npz
+from mmp3d.registry import TRANSFORMS
+from mmp3d.structures import FrustumGrid, LabelSpace
+from mmp3d.utils import check_choice
+
+
+@TRANSFORMS.register_module()
+class LoadReconstructionImage(BaseTransform):
+    """Read the image and bring it to the target size (PIL bicubic).
+
+    Adds ``img`` (uint8 H W 3, RGB) and ``img_shape``; scales ``K``.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Apply to one sample.
+
+        Raises:
+            CorruptFileError: If the file is broken or not of the size that the index
+                says.
+        """
+        path = results['files'].image
+        image = read_image(path)
+        _check_size(path, image.shape[:2], results['ori_shape'])
+        height, width = results['target_size']
+        if image.shape[:2] != (height, width):
+            image = np.array(Image.fromarray(image).resize((width, height)))
+        results['img'] = image
+        results['img_shape'] = (height, width)
+        results['K'] = geometry.scale_intrinsics(
+            results['K'], results['ori_shape'], (height, width)
+        )
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadDepthMap(BaseTransform):
+    """Read the depth map and bring it to the target size (nearest).
+
+    Adds ``gt_depth_map`` (float32 H W, z-depth in metres, 0 = unknown).
+
+    Args:
+        valid_range: Nearest and farthest depth in metres that is trusted; others become
+            unknown. ``None``: all are, as published for 3D-Front.
+    """
+
+    def __init__(self, valid_range: tuple[float, float] | None = None) -> None:
+        self.valid_range = valid_range
+
+    def transform(self, results: dict) -> dict:
+        """Apply to one sample.
+
+        Raises:
+            CorruptFileError: If the file is broken, of another size, or holds negative
+                or infinite depths.
+        """
+        path = results['files'].depth
+        depth = read_exr(path)
+        _check_size(path, depth.shape, results['ori_shape'])
+        if not np.isfinite(depth).all() or depth.min() < 0:
+            raise CorruptFileError(
+                path, 'depths must be finite metres from 0 on, 0 where unknown'
+            )
+        if self.valid_range is not None:
+            near, far = self.valid_range
+            depth[(depth < near) | (depth > far)] = 0
+        results['gt_depth_map'] = resize_nearest(depth, results['target_size'])
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadPanopticMaps(BaseTransform):
+    """Read class and instance id of each pixel and bring them to the target size.
+
+    Adds ``gt_semantic_map`` and ``gt_instance_map`` (int32 H W, 0 = void).
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Apply to one sample.
+
+        Raises:
+            CorruptFileError: If the file is broken, of another size, or holds a class
+                that the label space does not have.
+        """
+        path = results['files'].panoptic
+        size = results['ori_shape']
+        maps = read_npz(path, 'data', kinds='iu', shape=(*size, None))
+        if maps.shape[-1] < 2:
+            raise CorruptFileError(
+                path, f'expected class and instance channels, got {maps.shape}'
+            )
+        semantic, instances = maps[..., 0], maps[..., 1]
+        _check_labels(path, semantic, instances, results['label_space'])
+        target = results['target_size']
+        results['gt_semantic_map'] = resize_nearest(semantic.astype(np.int32), target)
+        results['gt_instance_map'] = resize_nearest(instances.astype(np.int32), target)
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadVolumes(BaseTransform):
+    """Read the voxel volumes of a sample.
+
+    Adds, as asked for: ``gt_tudf`` (float32, unsigned distance in voxels, truncated as
+    the grid says), ``gt_semantic_volume`` (uint8) and ``gt_instance_volume`` (int32),
+    0 = free space, ``gt_weights`` (float32); all X Y Z in the camera's directions.
+
+    Args:
+        volumes: Which of 'geometry', 'segmentation', 'weighting' to read.
+        stored_flipped: The files are mirrored along x and y, as 3D-Front's are.
+    """
+
+    def __init__(
+        self,
+        volumes: Sequence[str] = ('geometry', 'segmentation', 'weighting'),
+        stored_flipped: bool = True,
+    ) -> None:
+        for name in volumes:
+            check_choice(
+                'an entry of volumes', name, ('geometry', 'segmentation', 'weighting')
+            )
+        self.volumes = tuple(volumes)
+        self.stored_flipped = stored_flipped
+
+    def transform(self, results: dict) -> dict:
+        """Apply to one sample.
+
+        Raises:
+            CorruptFileError: If a file is broken, does not fit the grid, or holds
+                numbers out of range.
+        """
+        if 'geometry' in self.volumes:
+            results['gt_tudf'] = self._distance(results)
+        if 'segmentation' in self.volumes:
+            semantic, instances = self._labels(results)
+            results['gt_semantic_volume'] = semantic
+            results['gt_instance_volume'] = instances
+        if 'weighting' in self.volumes:
+            results['gt_weights'] = self._weights(results)
+        return results
+
+    def _distance(self, results: dict) -> Float[np.ndarray, 'X Y Z']:
+        grid: FrustumGrid = results['grid']
+        path = results['files'].geometry
+        stored = read_npz(path, 'data', kinds='iuf', shape=grid.dims)
+        tudf = np.abs(self._turn(stored.astype(np.float32, copy=False)))
+        if np.isnan(tudf.max()):
+            raise CorruptFileError(path, 'distances must be numbers, got NaN')
+        return np.minimum(tudf, np.float32(grid.truncation), out=tudf)
+
+    def _labels(
+        self, results: dict
+    ) -> tuple[Int[np.ndarray, 'X Y Z'], Int[np.ndarray, 'X Y Z']]:
+        path = results['files'].segmentation
+        dims = results['grid'].dims
+        stored = read_npz(path, 'data', ndim=4, kinds='iu')
+        if stored.shape == (*dims, 2):
+            stored = np.moveaxis(stored, -1, 0)
+        if stored.shape != (2, *dims):
+            raise CorruptFileError(
+                path, f"'data' must have the shape (2, *{dims}), got {stored.shape}"
+            )
+        semantic, instances = stored
+        _check_labels(path, semantic, instances, results['label_space'])
+        return (
+            self._turn(semantic.astype(np.uint8, copy=False)),
+            self._turn(instances.astype(np.int32, copy=False)),
+        )
+
+    def _weights(self, results: dict) -> Float[np.ndarray, 'X Y Z']:
+        path = results['files'].weighting
+        stored = read_npz(path, 'data', kinds='iuf', shape=results['grid'].dims)
+        weights = self._turn(stored.astype(np.float32, copy=False))
+        # One comparison finds negative numbers and NaN.
+        if not (weights.min() >= 0 and np.isfinite(weights.max())):
+            raise CorruptFileError(path, 'weights must be finite and not negative')
+        return weights
+
+    def _turn(self, volume: Shaped[np.ndarray, 'X Y Z']) -> Shaped[np.ndarray, 'X Y Z']:
+        return turn_stored(volume) if self.stored_flipped else volume
+
+
+@TRANSFORMS.register_module()
+class LoadFrustumMask(BaseTransform):
+    """Mark the voxels that the camera can see.
+
+    Adds ``frustum_mask`` (bool X Y Z): from the dataset's file if it names one, else
+    computed from ``K``, ``img_shape`` and ``grid``. It is shared between samples; do
+    not change it in place.
+
+    Args:
+        stored_flipped: The file is mirrored along x and y, as 3D-Front's is.
+    """
+
+    def __init__(self, stored_flipped: bool = True) -> None:
+        self.stored_flipped = stored_flipped
+
+    def transform(self, results: dict) -> dict:
+        """Apply to one sample.
+
+        Raises:
+            CorruptFileError: If the file is broken or does not fit the grid.
+        """
+        grid: FrustumGrid = results['grid']
+        path = results['files'].frustum_mask
+        if path is None:
+            K = tuple(map(tuple, results['K'].tolist()))
+            results['frustum_mask'] = _computed_mask(K, results['img_shape'], grid)
+        else:
+            results['frustum_mask'] = _stored_mask(path, grid.dims, self.stored_flipped)
+        return results
+
+
+@lru_cache(maxsize=4)
+def _computed_mask(
+    K: tuple[tuple[float, ...], ...], image_size: tuple[int, int], grid: FrustumGrid
+) -> Bool[np.ndarray, 'X Y Z']:
+    return geometry.frustum_mask(np.array(K), image_size, grid).numpy()
+
+
+@lru_cache(maxsize=2)
+def _stored_mask(
+    path: Path, dims: tuple[int, int, int], flipped: bool
+) -> Bool[np.ndarray, 'X Y Z']:
+    mask = read_npz(path, 'mask', kinds='b', shape=dims)
+    return turn_stored(mask) if flipped else mask
+
+
+def turn_stored(volume: Shaped[np.ndarray, 'X Y Z']) -> Shaped[np.ndarray, 'X Y Z']:
+    """Turn a volume by 180 degrees about the optical axis (mirror x and y)."""
+    return np.ascontiguousarray(volume[::-1, ::-1])
+
+
+def resize_nearest(
+    values: Shaped[np.ndarray, 'H W'], size: tuple[int, int]
+) -> Shaped[np.ndarray, 'h w']:
+    """Resize a map; pixel i of the result is pixel floor(i * old / new)."""
+    height, width = size
+    if values.shape == (height, width):
+        return values
+    return cv2.resize(values, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+def _check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    if tuple(found) != tuple(expected):
+        raise CorruptFileError(
+            path,
+            f'expected {expected[0]} x {expected[1]} pixels (height x width) as the '
+            f'index says, got {found[0]} x {found[1]}',
+            'Correct the index or the file: the camera is known for the index size.',
+        )
+
+
+def _check_labels(
+    path: Path,
+    semantic: Int[np.ndarray, '*domain'],
+    instances: Int[np.ndarray, '*domain'],
+    label_space: LabelSpace,
+) -> None:
+    low, high = int(semantic.min()), int(semantic.max())
+    if low < 0 or high >= label_space.num_classes:
+        raise CorruptFileError(
+            path,
+            f'unknown class id {low if low < 0 else high}; label space '
+            f'{label_space.name!r} has 0..{label_space.num_classes - 1}',
+            'List the sample in the skip_file of the dataset if it cannot be mended.',
+        )
+    if instances.min() < 0 or instances.max() > np.iinfo(np.int32).max:
+        raise CorruptFileError(path, 'instance ids must lie in 0..2147483647')
