@@ -26,7 +26,8 @@ def test_no_valid_pixel():
 
 
 def test_bad_maps_are_refused():
-    with pytest.raises(ValueError, match='resize the prediction first'):
+    # Where the shape annotations are checked, they refuse first, with a TypeError.
+    with pytest.raises((ValueError, TypeError), match='resize the|Type-check error'):
         depth_errors(np.ones((2, 3)), np.ones((3, 2)), (0.4, 6.0))
     with pytest.raises(ValueError, match='1 predicted depths are not finite'):
         depth_errors(np.array([[np.nan, 1]]), np.ones((1, 2)), (0.4, 6.0))

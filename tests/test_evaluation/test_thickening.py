@@ -122,12 +122,13 @@ def test_no_surface_no_segment_and_an_unknown_id():
 
 def test_bad_volumes_are_refused():
     ids = np.zeros((4, 5, 6), np.int32)
-    with pytest.raises(ValueError, match='volumes over one grid'):
+    # Where the shape annotations are checked, they refuse first, with a TypeError.
+    with pytest.raises((ValueError, TypeError), match='over one grid|Type-check error'):
         thickened_segments(ids, [1], np.zeros((4, 5, 7)))
     with pytest.raises(ValueError, match='multiple of downsample_factor 2'):
         thickened_segments(ids, [1], np.zeros(ids.shape), downsample_factor=2)
     with pytest.raises(ValueError, match='iso must be positive'):
-        thickened_segments(ids, [1], np.zeros(ids.shape), iso=0)
+        thickened_segments(ids, [1], np.zeros(ids.shape), iso=0.0)
 
 
 def room_volume(size=256, num_segments=13, shift=0):

@@ -106,9 +106,9 @@ def test_panoptic_reconstruction_quality(path):
     for index, image in enumerate(_images(golden.inputs)):
         found = overlaps(
             SegmentCover.from_masks(image['gt_masks']),
-            image['gt_labels'],
+            image['gt_labels'].tolist(),
             SegmentCover.from_masks(image['pred_masks']),
-            image['pred_labels'],
+            image['pred_labels'].tolist(),
         )
         counts = count_matches(found, num_classes, golden.meta['matching_threshold'])
         np.testing.assert_allclose(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int, Integer
 
 from mmp3d.structures import LabelSpace
 
 
 def volume_ground_truth(
-    semantic: Int[np.ndarray, 'X Y Z'],
-    instance_ids: Int[np.ndarray, 'X Y Z'],
+    semantic: Integer[np.ndarray, 'X Y Z'],
+    instance_ids: Integer[np.ndarray, 'X Y Z'],
     label_space: LabelSpace,
 ) -> tuple[Int[np.ndarray, 'X Y Z'], dict[int, int]]:
     """Merge the class volume and the instance volume to one panoptic volume.
@@ -65,7 +65,7 @@ def volume_ground_truth(
 
 
 def image_ground_truth(
-    semantic: Int[np.ndarray, 'H W'], instance_ids: Int[np.ndarray, 'H W']
+    semantic: Integer[np.ndarray, 'H W'], instance_ids: Integer[np.ndarray, 'H W']
 ) -> tuple[Int[np.ndarray, 'H W'], list[int]]:
     """Number the segments of an image from 1: every pair of class and instance is one.
 
@@ -86,8 +86,8 @@ def image_ground_truth(
 
 
 def _compact(
-    ids: Shaped[np.ndarray, ' N'],
-) -> tuple[Shaped[np.ndarray, ' S'], Int[np.ndarray, ' N']]:
+    ids: Integer[np.ndarray, ' N'],
+) -> tuple[Integer[np.ndarray, ' S'], Int[np.ndarray, ' N']]:
     """Distinct values, ascending, and the row of each; without a sort for small ids."""
     if ids.size == 0 or ids.min() < 0 or ids.max() > 1 << 20:
         values, rows = np.unique(ids, return_inverse=True)

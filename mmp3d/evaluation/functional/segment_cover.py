@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Int, Integer, UInt
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SegmentCover:
 
     @classmethod
     def from_ids(
-        cls, ids: Int[np.ndarray, '*domain'], segment_ids: Sequence[int]
+        cls, ids: Integer[np.ndarray, '*domain'], segment_ids: Sequence[int]
     ) -> SegmentCover:
         """Take the segments of an id map, in the given order; other ids are ignored."""
         flat = ids.reshape(-1)
@@ -53,7 +53,7 @@ class SegmentCover:
     @classmethod
     def from_words(
         cls,
-        words: Sequence[Int[np.ndarray, ' M']],
+        words: Sequence[UInt[np.ndarray, ' M']],
         num_segments: int,
         shape: tuple[int, ...],
         positions: Int[np.ndarray, ' M'] | None = None,
@@ -131,7 +131,7 @@ class SegmentCover:
 
 
 def rows_of_ids(
-    ids: Int[np.ndarray, ' N'], segment_ids: Sequence[int]
+    ids: Integer[np.ndarray, ' N'], segment_ids: Sequence[int]
 ) -> Int[np.ndarray, ' N']:
     """Give the position of each id in ``segment_ids``; -1 for ids not in the list.
 
@@ -152,13 +152,13 @@ def rows_of_ids(
     return table[ids]
 
 
-def _pack(masks: Bool[np.ndarray, 'S M']) -> Int[np.ndarray, ' M']:
+def _pack(masks: Bool[np.ndarray, 'S M']) -> UInt[np.ndarray, ' M']:
     word = np.zeros(masks.shape[1], np.uint64)
     for bit, mask in enumerate(masks):
         word |= mask.astype(np.uint64) << np.uint64(bit)
     return word
 
 
-def _unpack(words: Shaped[np.ndarray, ' K'], size: int) -> Bool[np.ndarray, 'K S']:
+def _unpack(words: UInt[np.ndarray, ' K'], size: int) -> Bool[np.ndarray, 'K S']:
     bits = np.arange(size, dtype=np.uint64)
     return (words.astype(np.uint64)[:, None] >> bits & np.uint64(1)).astype(bool)

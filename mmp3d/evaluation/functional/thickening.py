@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Integer, Shaped, UInt
 
 from mmp3d.evaluation.functional.segment_cover import SegmentCover, rows_of_ids
 from mmp3d.utils import check_positive
 
 
 def thickened_segments(
-    ids: Int[np.ndarray, 'X Y Z'],
+    ids: Integer[np.ndarray, 'X Y Z'],
     segment_ids: Sequence[int],
     distance: Float[np.ndarray, 'X Y Z'],
     frustum_mask: Bool[np.ndarray, 'X Y Z'] | None = None,
@@ -77,13 +77,13 @@ def thickened_segments(
 
 
 def thickened_masks(
-    ids: Int[np.ndarray, 'X Y Z'],
+    ids: Integer[np.ndarray, 'X Y Z'],
     segment_ids: Sequence[int],
     distance: Float[np.ndarray, 'X Y Z'],
     frustum_mask: Bool[np.ndarray, 'X Y Z'] | None = None,
     iso: float = 1.0,
     downsample_factor: int = 1,
-) -> Bool[np.ndarray, 'S X Y Z']:
+) -> Bool[np.ndarray, 'S x y z']:
     """Give ``thickened_segments`` as one dense mask per segment."""
     return thickened_segments(
         ids, segment_ids, distance, frustum_mask, iso, downsample_factor
@@ -98,7 +98,6 @@ def _check(
     factor: int,
 ) -> None:
     check_positive('iso', iso)
-    check_positive('downsample_factor', factor)
     shapes = [ids.shape, distance.shape]
     if frustum_mask is not None:
         shapes.append(frustum_mask.shape)
@@ -107,7 +106,7 @@ def _check(
             'ids, distance and frustum mask must be volumes over one grid, got the '
             f'shapes {shapes}'
         )
-    if any(n % factor for n in ids.shape):
+    if factor < 1 or any(n % factor for n in ids.shape):
         raise ValueError(
             f'the grid {ids.shape} must be a multiple of downsample_factor {factor}'
         )
@@ -132,7 +131,7 @@ def _seed_volume(
     bits: Int[np.ndarray, ' N'],
     size: int,
     box: tuple[slice, ...],
-) -> Shaped[np.ndarray, 'x y z']:
+) -> UInt[np.ndarray, 'x y z']:
     dtype = np.dtype(f'uint{next(n for n in (8, 16, 32, 64) if n >= size)}')
     word = np.zeros([s.stop - s.start for s in box], dtype)
     at = tuple(axis - s.start for axis, s in zip(seeds, box, strict=True))
@@ -140,9 +139,7 @@ def _seed_volume(
     return word
 
 
-def _pool(
-    word: Shaped[np.ndarray, 'x y z'], factor: int
-) -> Shaped[np.ndarray, 'u v w']:
+def _pool(word: UInt[np.ndarray, 'x y z'], factor: int) -> UInt[np.ndarray, 'u v w']:
     """Max-pool: cell i sees the voxels f i - 1 ... f i + f - 1."""
     if factor == 1:
         return word
@@ -155,7 +152,7 @@ def _pool(
     return np.ascontiguousarray(word)
 
 
-def _stamp(word: Shaped[np.ndarray, 'x y z']) -> Shaped[np.ndarray, 'x y z']:
+def _stamp(word: UInt[np.ndarray, 'x y z']) -> UInt[np.ndarray, 'x y z']:
     for axis in range(3):
         thin = np.moveaxis(word, axis, 0)
         thick = thin.copy(order='K')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Integer, Shaped
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
@@ -99,10 +99,10 @@ class ImagePanopticQuality(BaseMetric):
 
     def _count_gated(
         self,
-        pred_ids: Int[np.ndarray, 'H W'],
+        pred_ids: Integer[np.ndarray, 'H W'],
         segmentation: PanopticSegmentation,
-        semantic: Int[np.ndarray, 'H W'],
-        instances: Int[np.ndarray, 'H W'],
+        semantic: Integer[np.ndarray, 'H W'],
+        instances: Integer[np.ndarray, 'H W'],
         num_classes: int,
     ) -> PanopticCounts:
         gt_ids, gt_labels = image_ground_truth(semantic, instances)
