@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -15,7 +16,8 @@ from mmp3d.models.backbones import Aggregator, DINOv2, resize_to_patches
 from mmp3d.models.heads import CameraHead, DPTHead
 from mmp3d.models.layers import Block, rotary_table, rotate, uv_waves
 from mmp3d.models.necks import TokenPyramid
-from projects.NvPanoptix3D.nvpanoptix3d.checkpoint_keys import to_ours
+from mmp3d.registry import MODELS
+from projects.NvPanoptix3D.nvpanoptix3d.checkpoint_keys import to_ours, to_published
 
 
 def load_published(
@@ -246,3 +248,70 @@ def test_fixture_weight_names_have_no_running_numbers_left_out():
     converted = to_ours({name: torch.zeros(1) for name in names})
     assert len(converted.state) == 3
     assert all(re.search(r'token_pyramid\.projects\.\d', n) for n in converted.state)
+
+
+def full_size_shapes() -> dict[str, torch.Size]:
+    """Our names at full size, built without memory."""
+    with torch.device('meta'):
+        model = MODELS.build(
+            {
+                'type': 'VGGT',
+                'patch_embed': {'type': 'DINOv2'},
+                'depth_head': {'type': 'DPTHead'},
+                'token_pyramid': {'type': 'TokenPyramid'},
+                'camera_head': {'type': 'CameraHead'},
+            }
+        )
+    return {f'backbone.{name}': t.shape for name, t in model.state_dict().items()}
+
+
+def published_shapes(path) -> dict[str, torch.Tensor]:
+    keys = json.loads(path.read_text())['keys']
+    return {
+        name: torch.empty(facts['shape'], device='meta') for name, facts in keys.items()
+    }
+
+
+@pytest.mark.parametrize('path', golden_files('A_stage1_*_keys.json'))
+def test_every_published_backbone_tensor_has_its_place(path):
+    published = {
+        name: t
+        for name, t in published_shapes(path).items()
+        if name.startswith('backbone.')
+    }
+    assert published
+    converted = to_ours(published)
+    assert converted.unknown == ()
+    assert list(converted.dropped) == ['backbone.aggregator.patch_embed.mask_token']
+    shapes = {name: t.shape for name, t in converted.state.items()}
+    assert shapes == full_size_shapes()
+    # And back: the same names again.
+    assert set(to_published(converted.state).state) | set(converted.dropped) == set(
+        published
+    )
+
+
+@pytest.mark.parametrize('path', golden_files('A_vggt1b_keys.json'))
+def test_every_tensor_of_the_public_backbone_has_its_place(path):
+    converted = to_ours(published_shapes(path))
+    assert converted.unknown == ()
+    parts = {name.split('.')[0] for name in converted.dropped}
+    assert parts == {'aggregator', 'point_head', 'track_head'}
+    assert [n for n in converted.dropped if n.startswith('aggregator')] == [
+        'aggregator.patch_embed.mask_token'
+    ]
+    ours = full_size_shapes()
+    assert all(ours[name] == t.shape for name, t in converted.state.items())
+    missing = set(ours) - set(converted.state)
+    assert len(missing) == 24
+    assert all(name.startswith('backbone.token_pyramid.') for name in missing)
+
+
+@pytest.mark.parametrize('path', golden_files('A_stage1_*_keys.json'))
+def test_without_a_camera_head_only_its_tensors_are_left_over(path):
+    state = to_ours(published_shapes(path)).state
+    ours = full_size_shapes()
+    without = {n for n in ours if not n.startswith('backbone.camera_head.')}
+    left_over = {n for n in state if n.startswith('backbone.')} - without
+    assert len(left_over) == 69
+    assert all(name.startswith('backbone.camera_head.') for name in left_over)

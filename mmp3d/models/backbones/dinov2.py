@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from mmp3d.models.layers import Block, init_transformer, resize_grid
+from mmp3d.models.layers import Block, init_transformer, resize_grid, run
 from mmp3d.registry import MODELS
 
 
@@ -103,10 +102,7 @@ class DINOv2(nn.Module):
         tokens = torch.cat([cls, patches], dim=1) + self.position_embedding(grid)
         tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
         for block in self.blocks:
-            if self.activation_checkpoint:
-                tokens = checkpoint(block, tokens, use_reentrant=False)
-            else:
-                tokens = block(tokens)
+            tokens = run(block, tokens, recompute=self.activation_checkpoint)
         tokens = self.norm(tokens)
         first_patch = 1 + registers.shape[1]
         return ImageTokens(

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from mmp3d.models.layers import (
     Block,
@@ -18,6 +17,7 @@ from mmp3d.models.layers import (
     init_transformer,
     patch_positions,
     rotary_table,
+    run,
 )
 from mmp3d.registry import MODELS
 from mmp3d.structures import CameraBatch, GeometryFeatures
@@ -109,18 +109,14 @@ class VGGT(nn.Module):
             layers = self.aggregator(images)
         grid = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
         patches = [layer[:, 0, self.aggregator.first_patch :] for layer in layers]
-        depth = self._dense(self.depth_head, patches, grid)
+        recompute = self.activation_checkpoint
+        depth = run(self.depth_head, patches, grid, recompute=recompute)
         return GeometryFeatures(
-            pyramid=self._dense(self.token_pyramid, patches, grid),
+            pyramid=run(self.token_pyramid, patches, grid, recompute=recompute),
             depth_pyramid=depth.pyramid,
             depth=depth.depth,
             pose_encoding=self._pose(layers[-1][:, :, 0]),
         )
-
-    def _dense(self, head: nn.Module, patches: list[Tensor], grid: tuple[int, int]):
-        if self.activation_checkpoint:
-            return checkpoint(head, patches, grid, use_reentrant=False)
-        return head(patches, grid)
 
     def _pose(
         self, camera_tokens: Float[Tensor, 'B V C']
@@ -166,7 +162,12 @@ class Aggregator(nn.Module):
         self.head_dim = embed_dim // num_heads
         self.activation_checkpoint = activation_checkpoint
         self.patch_embed = MODELS.build(
-            _given('patch_embed', patch_embed, embed_dim=embed_dim)
+            _given(
+                'patch_embed',
+                patch_embed,
+                embed_dim=embed_dim,
+                activation_checkpoint=activation_checkpoint,
+            )
         )
         self.patch_size = self.patch_embed.patch_size
         self.camera_token = nn.Parameter(torch.zeros(1, 2, 1, embed_dim))
@@ -238,9 +239,7 @@ class Aggregator(nn.Module):
     def _run(
         self, block: Block, tokens: Float[Tensor, 'B N C'], rotary: RotaryTable
     ) -> Float[Tensor, 'B N C']:
-        if self.activation_checkpoint:
-            return checkpoint(block, tokens, rotary, use_reentrant=False)
-        return block(tokens, rotary)
+        return run(block, tokens, rotary, recompute=self.activation_checkpoint)
 
 
 def resize_to_patches(

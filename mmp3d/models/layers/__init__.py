@@ -19,6 +19,7 @@ from mmp3d.models.layers.position_embedding import (
     uv_waves,
 )
 from mmp3d.models.layers.query_layers import QueryAttention, QueryFeedForward
+from mmp3d.models.layers.recomputation import run
 from mmp3d.models.layers.rope import (
     RotaryTable,
     patch_positions,
@@ -44,5 +45,6 @@ __all__ = [
     'resize_grid',
     'rotary_table',
     'rotate',
+    'run',
     'uv_waves',
 ]
