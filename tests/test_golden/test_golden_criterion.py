@@ -46,12 +46,12 @@ def criterion_of(fixture: Golden) -> PanopticDepthCriterion:
         use_point_sampling=meta['use_point_sample'],
         depth_needs_instances=False,
         depth_target='bilinear',  # parity
-        matcher=dict(
-            type='MaskMatcher',
-            class_weight=meta['cost_class'],
-            mask_weight=meta['cost_mask'],
-            dice_weight=meta['cost_dice'],
-        ),
+        matcher={
+            'type': 'MaskMatcher',
+            'class_weight': meta['cost_class'],
+            'mask_weight': meta['cost_mask'],
+            'dice_weight': meta['cost_dice'],
+        },
     )
 
 
@@ -92,7 +92,7 @@ def samples_of(fixture: Golden) -> list[PanopticReconstructionSample]:
             # Dense masks were recorded at the size of the predictions.
             masks = F.interpolate(masks[:, None], depth.shape, mode='nearest')[:, 0]
         sample = PanopticReconstructionSample(
-            metainfo=dict(loss_weight=float(fixture.inputs[f'image{b}/loss_weight']))
+            metainfo={'loss_weight': float(fixture.inputs[f'image{b}/loss_weight'])}
         )
         sample.gt_instances = InstanceData(
             labels=fixture.tensor(f'image{b}/labels'),
@@ -151,8 +151,10 @@ def test_losses_and_gradients(path):
     total.backward()
     for name, leaf in leaves.items():
         torch.testing.assert_close(
-            leaf.grad, torch.from_numpy(fixture.outputs[f'grad/{name}']),
-            rtol=1e-5, atol=1e-5,
+            leaf.grad,
+            torch.from_numpy(fixture.outputs[f'grad/{name}']),
+            rtol=1e-5,
+            atol=1e-5,
         )
 
 
@@ -166,8 +168,7 @@ def test_matching_of_every_prediction(path):
     named = {'final': views.final}
     named.update({f'aux{i}': p for i, p in enumerate(views.auxiliary)})
     num_matches = sum(
-        len(fixture.outputs[f'match_final/image{b}/query'])
-        for b in range(len(samples))
+        len(fixture.outputs[f'match_final/image{b}/query']) for b in range(len(samples))
     )
     for name, predictions in named.items():
         shown = ViewPredictions(**{**vars(views), 'final': predictions})

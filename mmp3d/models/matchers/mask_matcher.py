@@ -47,17 +47,13 @@ class MaskMatcher:
         mask_weight: float = 5.0,
         dice_weight: float = 5.0,
     ) -> None:
+        mask_bce = {'type': 'mmdet.CrossEntropyLossCost', 'use_sigmoid': True}
+        mask_dice = {'type': 'mmdet.DiceCost', 'pred_act': True, 'eps': 1.0}
         self.assigner = HungarianAssigner(
             match_costs=[
-                dict(type='mmdet.ClassificationCost', weight=class_weight),
-                dict(
-                    type='mmdet.CrossEntropyLossCost',
-                    weight=mask_weight,
-                    use_sigmoid=True,
-                ),
-                dict(
-                    type='mmdet.DiceCost', weight=dice_weight, pred_act=True, eps=1.0
-                ),
+                {'type': 'mmdet.ClassificationCost', 'weight': class_weight},
+                {**mask_bce, 'weight': mask_weight},
+                {**mask_dice, 'weight': dice_weight},
             ]
         )
 

@@ -102,7 +102,7 @@ class _Votes:
 @torch.no_grad()
 def fuse_queries(
     class_logits: Float[Tensor, 'Q L'],
-    masks: Float[Tensor, 'Q *domain'] | FactoredMasks,
+    masks: Float[Tensor, 'Q ...'] | FactoredMasks,
     label_space: LabelSpace,
     rules: FusionRules,
     claimed: Bool[Tensor, '*domain'] | None = None,

@@ -16,8 +16,13 @@ from mmp3d.geometry.sampling import (
     sample_maps,
     uniform_points,
 )
-from mmp3d.models.losses.depth_losses import depth_l1, resize_depth
-from mmp3d.models.losses.mask_losses import mask_bce, mask_dice, weighted_mean
+from mmp3d.models.losses import (
+    depth_l1,
+    mask_bce,
+    mask_dice,
+    resize_depth,
+    weighted_mean,
+)
 from mmp3d.models.matchers import Matching
 from mmp3d.registry import MODELS, TASK_UTILS
 from mmp3d.structures import PanopticReconstructionSample, QueryPredictions
@@ -105,12 +110,12 @@ class PanopticDepthCriterion(nn.Module):
         self.depth_target = depth_target
         self.matcher = TASK_UTILS.build(
             matcher
-            or dict(
-                type='MaskMatcher',
-                class_weight=class_weight,
-                mask_weight=mask_weight,
-                dice_weight=dice_weight,
-            )
+            or {
+                'type': 'MaskMatcher',
+                'class_weight': class_weight,
+                'mask_weight': mask_weight,
+                'dice_weight': dice_weight,
+            }
         )
 
     def forward(

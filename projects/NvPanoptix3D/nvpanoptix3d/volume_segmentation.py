@@ -68,9 +68,9 @@ def segment_volumes(
         mask_features.coords, tudf.coords
     ):
         raise ValueError(
-            'expected mask features and distances at the same voxels in the same order, '
-            f'got {len(mask_features.coords)} and {len(tudf.coords)} rows; take both '
-            'from the same pruned voxels of the frustum decoder'
+            'expected mask features and distances at the same voxels in the same '
+            f'order, got {len(mask_features.coords)} and {len(tudf.coords)} rows; take '
+            'both from the same pruned voxels of the frustum decoder'
         )
     rules = FusionRules(object_mask_threshold, ignored_labels=(label_space.void,))
     volumes = []

@@ -1,0 +1,279 @@
+"""Measure parts of the library: seconds and additional memory, beside a plain way.
+
+    python tools/analysis/benchmark.py panoptic3d
+    python tools/analysis/benchmark.py panoptic3d --grid 128 --voxels 90000
+
+Every measurement runs in a process of its own, so that its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+from jaxtyping import Float, Int  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from mmp3d.sparse import SparseVoxels  # noqa: E402
+from mmp3d.structures import FRONT3D, LabelSpace  # noqa: E402
+from projects.NvPanoptix3D.nvpanoptix3d.volume_segmentation import (  # noqa: E402
+    segment_volumes,
+)
+
+Work = Callable[[], object]
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Cost of one piece of work: its best time, and its peak above what was there."""
+
+    seconds: float
+    extra_mib: float
+
+
+# A case prepares its inputs from JSON arguments and gives the work to be measured; a
+# benchmark measures cases and prints a comparison.
+CASES: dict[str, Callable[..., Work]] = {}
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {}
+
+
+def case(function: Callable[..., Work]) -> Callable[..., Work]:
+    """Register a case under its function's name."""
+    CASES[function.__name__] = function
+    return function
+
+
+def benchmark(
+    function: Callable[[argparse.Namespace], None],
+) -> Callable[[argparse.Namespace], None]:
+    """Register a benchmark under its function's name."""
+    BENCHMARKS[function.__name__] = function
+    return function
+
+
+def measure(name: str, threads: int, **arguments: int | float | str) -> Measurement:
+    """Run a case in a fresh process.
+
+    Raises:
+        RuntimeError: If that process fails, for example for want of memory.
+    """
+    task = json.dumps({'name': name, 'threads': threads, 'arguments': arguments})
+    done = subprocess.run(
+        [sys.executable, __file__, '--case', task],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f'case {name} with {arguments} ended with code {done.returncode}; its last '
+            f'words: {done.stderr[-2000:]}'
+        )
+    return Measurement(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def run_case(task: str, repeats: int = 3) -> Measurement:
+    """Measure a case in this process."""
+    description = json.loads(task)
+    torch.set_num_threads(description['threads'])
+    work = CASES[description['name']](**description['arguments'])
+    _forget_peak_memory()
+    before = _memory('VmRSS')
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return Measurement(min(seconds), (_memory('VmHWM') - before) / MIB)
+
+
+def _memory(field: str) -> int:
+    """Bytes of this process: VmRSS now, VmHWM at its peak."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f'{field}:'))
+    return int(line.split()[1]) * 1024
+
+
+def _forget_peak_memory() -> None:
+    """Where the system refuses, the peak of the preparation counts as well."""
+    try:
+        Path('/proc/self/clear_refs').write_text('5')
+    except OSError as error:
+        print(f'peak memory includes the preparation: {error}', file=sys.stderr)
+
+
+def print_table(rows: list[tuple[str, Measurement]]) -> None:
+    """One line per measurement, then the ratios to the last one."""
+    print(f'{"":34}{"seconds":>10}{"extra MiB":>12}')
+    for title, cost in rows:
+        print(f'{title:34}{cost.seconds:10.3f}{cost.extra_mib:12.1f}')
+
+
+# 3D panoptic inference ----------------------------------------------------------------
+
+
+def _volume_inputs(
+    grid: int, voxels: int, queries: int
+) -> tuple[Tensor, SparseVoxels, Tensor, SparseVoxels]:
+    """Random predictions of which every query is kept."""
+    generator = torch.Generator().manual_seed(0)
+    cells = torch.randint(grid**3, (2 * voxels,), generator=generator).unique()
+    if len(cells) < voxels:
+        raise ValueError(
+            f'expected at most about {len(cells)} voxels in a grid of {grid}, got '
+            f'{voxels}; use fewer voxels or a larger grid'
+        )
+    cells = cells[torch.randperm(len(cells), generator=generator)[:voxels]].sort()[0]
+    coords = torch.stack(
+        (cells * 0, cells // grid**2, cells // grid % grid, cells % grid), dim=1
+    ).int()
+    class_logits = torch.rand(1, queries, FRONT3D.num_classes + 1, generator=generator)
+    labels = torch.arange(queries) % (FRONT3D.num_classes - 1) + 1
+    class_logits[0, torch.arange(queries), labels] += 12
+    features = torch.randn(voxels, 16, generator=generator)
+    distances = torch.rand(voxels, 1, generator=generator) * 3
+    return (
+        class_logits,
+        SparseVoxels(coords, features, stride=1, batch_size=1),
+        torch.randn(1, queries, 16, generator=generator),
+        SparseVoxels(coords, distances, stride=1, batch_size=1),
+    )
+
+
+def segment_densely(
+    class_logits: Float[Tensor, 'B Q L'],
+    mask_features: SparseVoxels,
+    mask_queries: Float[Tensor, 'B Q C'],
+    tudf: SparseVoxels,
+    dims: tuple[int, int, int],
+    *,
+    label_space: LabelSpace,
+    object_mask_threshold: float,
+    truncation: float = 3.0,
+    surface_limit: float = 1.5,
+) -> list[tuple[Float[Tensor, 'X Y Z'], Int[Tensor, 'X Y Z']]]:
+    """Do as ``segment_volumes`` does, through a dense volume per query."""
+    results = []
+    for b in range(tudf.batch_size):
+        scores, labels = class_logits[b].softmax(dim=-1).max(dim=-1)
+        is_kept = (labels != label_space.no_object) & (labels != label_space.void)
+        kept = (is_kept & (scores > object_mask_threshold)).nonzero()[:, 0]
+        rows = (tudf.coords[:, 0] == b).nonzero()[:, 0]
+        x, y, z = tudf.coords[rows, 1:].long().unbind(dim=1)
+        distances = torch.full(dims, truncation)
+        distances[x, y, z] = tudf.feats[rows, 0]
+        ids = torch.zeros(dims, dtype=torch.int32)
+        results.append((distances, ids))
+        if len(kept) == 0:
+            continue
+        masks = torch.zeros(len(kept), *dims)
+        masks[:, x, y, z] = (
+            mask_queries[b, kept] @ mask_features.feats[rows].T
+        ).sigmoid()
+        winner = (masks * scores[kept, None, None, None]).argmax(dim=0)
+        id_of, stuff_ids = {}, {}
+        for k, label in enumerate(labels[kept].tolist()):
+            mask = (winner == k) & (masks[k] >= 0.5)
+            if not mask.any():
+                continue
+            if label not in stuff_ids:
+                id_of[k] = max(id_of.values(), default=0) + 1
+                if not label_space.is_thing(label):
+                    stuff_ids[label] = id_of[k]
+            else:
+                id_of[k] = stuff_ids[label]
+            ids[mask] = id_of[k]
+        unclaimed = (distances <= surface_limit) & (ids == 0)
+        for k, segment_id in id_of.items():
+            ids[unclaimed & (winner == k)] = segment_id
+    return results
+
+
+@case
+def panoptic3d_sparse(grid: int, voxels: int, queries: int) -> Work:
+    """Our fusion, on the rows of the sparse voxels."""
+    return _segmenting(segment_volumes, grid, voxels, queries)
+
+
+@case
+def panoptic3d_dense(grid: int, voxels: int, queries: int) -> Work:
+    """The plain way."""
+    return _segmenting(segment_densely, grid, voxels, queries)
+
+
+def _segmenting(
+    segment: Callable[..., list], grid: int, voxels: int, queries: int
+) -> Work:
+    inputs = _volume_inputs(grid, voxels, queries)
+    rules = {'label_space': FRONT3D, 'object_mask_threshold': 0.5}
+    # The libraries load their code at the first call.
+    segment(*_volume_inputs(8, 64, 4), (8, 8, 8), **rules)
+    return lambda: segment(*inputs, (grid, grid, grid), **rules)
+
+
+@benchmark
+def panoptic3d(arguments: argparse.Namespace) -> None:
+    """3D panoptic inference: all queries kept, against a dense volume per query."""
+    full = {
+        'grid': arguments.grid,
+        'voxels': arguments.voxels,
+        'queries': arguments.queries,
+    }
+    shrink = max(1, arguments.grid // arguments.dense_grid)
+    small = {
+        'grid': arguments.grid // shrink,
+        'voxels': arguments.voxels // shrink**3,
+        'queries': arguments.queries,
+    }
+    rows = [
+        (_title(name, size), measure(f'panoptic3d_{name}', arguments.threads, **size))
+        for name, size in (('sparse', full), ('sparse', small), ('dense', small))
+    ]
+    print_table(rows)
+    ours, plain = rows[1][1], rows[2][1]
+    print(
+        f'the dense way takes {plain.seconds / ours.seconds:.1f} x the time and '
+        f'{plain.extra_mib / max(ours.extra_mib, 1):.1f} x the memory'
+    )
+
+
+def _title(name: str, size: dict[str, int]) -> str:
+    return f'{name}, grid {size["grid"]}, {size["voxels"]} voxels'
+
+
+def main() -> None:
+    """Parse the command line and run a benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('benchmark', nargs='?', choices=sorted(BENCHMARKS))
+    parser.add_argument('--grid', type=int, default=256, help='voxels along an axis')
+    parser.add_argument(
+        '--dense-grid', type=int, default=128, help='grid at which the dense way fits'
+    )
+    parser.add_argument('--voxels', type=int, default=700_000, help='active voxels')
+    parser.add_argument('--queries', type=int, default=100)
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--case', help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        print(json.dumps(asdict(run_case(arguments.case))))
+    elif arguments.benchmark:
+        BENCHMARKS[arguments.benchmark](arguments)
+    else:
+        parser.error(f'name a benchmark: {", ".join(sorted(BENCHMARKS))}')
+
+
+if __name__ == '__main__':
+    main()
