@@ -12,6 +12,7 @@ from jaxtyping import Float64
 from mmengine.dataset import BaseDataset
 
 from mmp3d.fileio import CorruptFileError, IndexRecord, read_index, read_json
+from mmp3d.registry import TRANSFORMS
 from mmp3d.structures import FrustumGrid, LabelSpace
 from mmp3d.utils import nearest_name
 
@@ -103,7 +104,8 @@ class ReconstructionDataset(BaseDataset):
             data_root=data_root,
             data_prefix={},
             indices=indices,
-            pipeline=list(pipeline),
+            # Built here, not by mmengine, whose registry depends on a global scope.
+            pipeline=[TRANSFORMS.build(step) for step in pipeline],
             test_mode=test_mode,
             lazy_init=lazy_init,
         )

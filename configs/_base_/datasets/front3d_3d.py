@@ -1,0 +1,76 @@
+# 3D-Front, images and volumes: stage 2.
+# Every dataloader shares this dataset; to change it in a config that inherits this one,
+# change it in train_dataloader, val_dataloader and test_dataloader.
+__dataset = dict(
+    type='Front3DDataset',
+    data_root='data/front3d',
+    label_space='front3d',
+    grid=dict(
+        dims=(256, 256, 256),
+        voxel_size=0.03,  # metres
+        depth_range=(0.4, 6.0),  # metres
+        truncation=12.0,  # voxels
+    ))
+__train_pipeline = [
+    dict(type='LoadReconstructionImage'),
+    dict(type='LoadPanopticMaps'),
+    dict(
+        type='LoadVolumes',
+        volumes=('geometry', 'segmentation', 'weighting'),
+        stored_flipped=True),
+    dict(type='LoadFrustumMask', stored_flipped=True),
+    dict(type='MakeInstanceTargets', min_instance_pixels=200),
+    dict(type='PackReconstructionInputs', with_3d=True),
+]
+__test_pipeline = [
+    dict(type='LoadReconstructionImage'),
+    dict(type='LoadDepthMap'),
+    dict(type='LoadPanopticMaps'),
+    dict(
+        type='LoadVolumes',
+        volumes=('geometry', 'segmentation'),
+        stored_flipped=True),
+    dict(type='LoadFrustumMask', stored_flipped=True),
+    dict(type='PackReconstructionInputs', with_3d=True),
+]
+
+train_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        **__dataset,
+        ann_file='meta/train.json',
+        pipeline=__train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **__dataset,
+        ann_file='meta/val.json',
+        pipeline=__test_pipeline,
+        test_mode=True))
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **__dataset,
+        ann_file='meta/test.json',
+        pipeline=__test_pipeline,
+        test_mode=True))
+
+val_evaluator = [
+    dict(type='ImagePanopticQuality'),
+    dict(type='DepthError'),
+    dict(type='PanopticReconstructionQuality', iso=1.0),  # voxels
+]
+test_evaluator = [
+    dict(type='ImagePanopticQuality'),
+    dict(type='DepthError'),
+    dict(type='PanopticReconstructionQuality', iso=1.0),  # voxels
+]
