@@ -13,6 +13,7 @@ from mmp3d.fileio.annotations import (
     write_json,
     write_label_map,
 )
+from mmp3d.fileio.checkpoints import read_checkpoint, write_safetensors
 from mmp3d.fileio.errors import CorruptFileError, existing_file
 from mmp3d.fileio.exr import read_exr, write_exr
 from mmp3d.fileio.images import read_gray16, read_image, write_gray16, write_image
@@ -25,6 +26,7 @@ __all__ = [
     'atomic_write',
     'check_label_map',
     'existing_file',
+    'read_checkpoint',
     'read_exr',
     'read_gray16',
     'read_image',
@@ -39,4 +41,5 @@ __all__ = [
     'write_json',
     'write_label_map',
     'write_npz',
+    'write_safetensors',
 ]
