@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 
 from mmp3d.models.pixel_decoders import MSDeformAttnPixelDecoder
 from mmp3d.structures import PixelFeatures
-from projects.NvPanoptix3D.nvpanoptix3d.checkpoint_keys import to_ours
+from projects.NvPanoptix3D.nvpanoptix3d.checkpoint_keys import to_ours, to_published
 from projects.NvPanoptix3D.nvpanoptix3d.depth_aware_decoder import DepthAwareDecoder
 from projects.NvPanoptix3D.nvpanoptix3d.depth_projector import DepthProjector
 from projects.NvPanoptix3D.nvpanoptix3d.plane_occupancy_head import PlaneOccupancyHead
@@ -162,8 +164,8 @@ def test_whole_head(path):
     pyramid = _pyramid(golden)
     depth_pyramid = _numbered(golden, 'depth_features_')
     modules = nn.ModuleDict(
-        dict(
-            pixel_decoder=MSDeformAttnPixelDecoder(
+        {
+            'pixel_decoder': MSDeformAttnPixelDecoder(
                 in_channels=meta['channels'],
                 channels=meta['conv_dim'],
                 mask_channels=meta['mask_dim'],
@@ -171,9 +173,9 @@ def test_whole_head(path):
                 num_heads=meta['nheads'],
                 feedforward_channels=meta['transformer_dim_feedforward'],
             ),
-            panoptic_head=nn.ModuleDict(
-                dict(
-                    decoder=DepthAwareDecoder(
+            'panoptic_head': nn.ModuleDict(
+                {
+                    'decoder': DepthAwareDecoder(
                         num_classes=meta['num_classes'],
                         channels=meta['hidden_dim'],
                         mask_channels=meta['mask_dim'],
@@ -182,15 +184,15 @@ def test_whole_head(path):
                         num_heads=meta['nheads'],
                         feedforward_channels=meta['dim_feedforward'],
                     ),
-                    depth_projector=DepthProjector(
+                    'depth_projector': DepthProjector(
                         depth_pyramid[0].shape[1], meta['hidden_dim']
                     ),
-                    plane_occupancy=_occupancy_head(
+                    'plane_occupancy': _occupancy_head(
                         golden, meta['num_bins'], meta['occupancy_target_size']
                     ),
-                )
+                }
             ),
-        )
+        }
     )
     _load_weights(modules, golden, 'sem_seg_head.', '')
     head = modules['panoptic_head']
@@ -206,3 +208,47 @@ def test_whole_head(path):
     assert _difference(depth_pyramid[-1], expected['depth_features']) == 0
     for i, level in enumerate(pixels.pyramid):
         assert _scaled_difference(level, expected[f'enc_features_{i}']) <= 1e-3
+
+
+def _full_size_head() -> nn.ModuleDict:
+    with torch.device('meta'):
+        return nn.ModuleDict(
+            {
+                'pixel_decoder': MSDeformAttnPixelDecoder((256, 512, 1024, 2048)),
+                'panoptic_head': nn.ModuleDict(
+                    {
+                        'decoder': DepthAwareDecoder(num_classes=13),
+                        'depth_projector': DepthProjector(),
+                        'plane_occupancy': PlaneOccupancyHead((256, 512, 1024, 2048)),
+                    }
+                ),
+            }
+        )
+
+
+@pytest.mark.parametrize('path', golden_files('A_stage1_front3d_keys.json'))
+def test_every_published_tensor_of_the_head_is_accounted_for(path):
+    inventory = json.loads(path.read_text())
+    published = {
+        name: torch.empty(key['shape'], device='meta')
+        for name, key in inventory['keys'].items()
+        if name.startswith('sem_seg_head.')
+    }
+    converted = to_ours(published)
+    ours = _full_size_head().state_dict()
+
+    assert converted.unknown == ()
+    assert set(converted.state) == set(ours)
+    assert all(converted.state[name].shape == ours[name].shape for name in ours)
+    assert len(converted.state) + len(converted.dropped) == len(published)
+    assert all(converted.dropped.values())
+    dropped = {name.split('.')[2] for name in converted.dropped}
+    assert dropped == {
+        'cross_transformer_attention_layers',
+        'depth_decoder_norm',
+        'depth_embed',
+        'proj_convs1',
+        'proj_convs2',
+    }
+    back = to_published(converted.state)
+    assert set(back.state) == set(published) - set(converted.dropped)

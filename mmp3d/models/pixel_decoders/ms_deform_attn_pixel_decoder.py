@@ -58,21 +58,21 @@ class MSDeformAttnPixelDecoder(HostPixelDecoder):
         dropout: float = 0.0,
     ) -> None:
         _check_sizes(in_channels, channels, num_heads, num_groups)
-        layer = dict(
-            self_attn_cfg=dict(
-                embed_dims=channels,
-                num_heads=num_heads,
-                num_levels=_NUM_ENCODER_LEVELS,
-                num_points=num_points,
-                dropout=dropout,
-                batch_first=True,
-            ),
-            ffn_cfg=dict(
-                embed_dims=channels,
-                feedforward_channels=feedforward_channels,
-                ffn_drop=dropout,
-            ),
-        )
+        layer = {
+            'self_attn_cfg': {
+                'embed_dims': channels,
+                'num_heads': num_heads,
+                'num_levels': _NUM_ENCODER_LEVELS,
+                'num_points': num_points,
+                'dropout': dropout,
+                'batch_first': True,
+            },
+            'ffn_cfg': {
+                'embed_dims': channels,
+                'feedforward_channels': feedforward_channels,
+                'ffn_drop': dropout,
+            },
+        }
         super().__init__(
             in_channels=list(in_channels),
             # They cancel: reference points are cell centres relative to the map.
@@ -80,9 +80,9 @@ class MSDeformAttnPixelDecoder(HostPixelDecoder):
             feat_channels=channels,
             out_channels=mask_channels,
             num_outs=_NUM_ENCODER_LEVELS,
-            norm_cfg=dict(type='GN', num_groups=num_groups),
+            norm_cfg={'type': 'GN', 'num_groups': num_groups},
             encoder=ConfigDict(num_layers=num_layers, layer_cfg=layer),
-            positional_encoding=dict(num_feats=channels // 2, normalize=True),
+            positional_encoding={'num_feats': channels // 2, 'normalize': True},
         )
         self.init_weights()
 

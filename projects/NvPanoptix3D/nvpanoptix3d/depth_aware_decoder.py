@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mmp3d.models.layers.query_layers import QueryAttention, QueryFeedForward
 from mmp3d.registry import MODELS
 from mmp3d.structures import PixelFeatures, QueryPredictions
+from mmp3d.utils import check_positive
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class DepthAwareDecoder(nn.Module):
         num_levels: Levels that are read in turn.
 
     Raises:
-        ValueError: If ``channels`` is not divisible by four.
+        ValueError: If ``channels`` is not divisible by four, or there is no query.
 
     Source: Cheng et al., Masked-attention Mask Transformer for Universal Image
     Segmentation, section 3.2; second cross-attention: Zhang et al., Uni-3D, section 3.
@@ -117,6 +118,7 @@ class DepthAwareDecoder(nn.Module):
         num_levels: int = 3,
     ) -> None:
         super().__init__()
+        check_positive('num_queries', num_queries)
         if channels % 4:
             raise ValueError(
                 f'channels={channels} of the decoder must be divisible by 4: sine and '
