@@ -18,9 +18,9 @@ from mmp3d.geometry import (
 )
 from mmp3d.registry import MODELS
 from mmp3d.sparse import SparseVoxels
+from mmp3d.sparse.voxels import merge
 from mmp3d.structures import CameraBatch, FrustumGrid
 from mmp3d.utils import check_choice
-from projects.NvPanoptix3D.nvpanoptix3d.surface_lifting import first_rows
 from projects.NvPanoptix3D.nvpanoptix3d.view_segmentation import ViewSegmentation
 
 
@@ -113,12 +113,10 @@ class OccupancyLifting(nn.Module):
             self._lift_image(i, plane_logits[i], image, inputs)
             for i, image in enumerate(images)
         ]
-        coords = torch.cat([coords for coords, _ in lifted])
+        coords = torch.cat([coords for coords, _ in lifted]).int()
         feats = torch.cat([feats for _, feats in lifted])
-        if self.duplicates == 'first':
-            rows = first_rows(coords)
-            coords, feats = coords[rows], feats[rows]
-        return SparseVoxels(coords, feats, 1, len(images))
+        voxels = SparseVoxels(coords, feats, 1, len(images))
+        return merge(voxels) if self.duplicates == 'first' else voxels
 
     def _lift_image(
         self,

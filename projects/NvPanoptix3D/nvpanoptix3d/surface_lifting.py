@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mmp3d.geometry import camera_to_grid
 from mmp3d.registry import MODELS
 from mmp3d.sparse import SparseVoxels
+from mmp3d.sparse.voxels import merge
 from mmp3d.structures import CameraBatch, FrustumGrid
 from mmp3d.utils import check_choice
 from projects.NvPanoptix3D.nvpanoptix3d.view_segmentation import ViewSegmentation
@@ -135,10 +136,11 @@ class SurfaceLifting(nn.Module):
             ),
             dim=1,
         )
-        coords, rows = self._merge(columns.coords)
+        voxels = self._voxels(columns, 1, len(depth))
+        rows = voxels.feats[:, 0]
         offsets = columns.offsets[rows, None].to(appearance.dtype)
         feats = (offsets.sign(), offsets.abs(), _gather(appearance, columns, rows))
-        return SparseVoxels(coords, torch.cat(feats, dim=1), 1, len(depth))
+        return voxels.with_feats(torch.cat(feats, dim=1))
 
     def _lift_coarse(
         self,
@@ -159,32 +161,15 @@ class SurfaceLifting(nn.Module):
             ).expand(len(depth), 1, 1, 2)
         else:
             share = _image_share(depth, inputs)
-        coords, rows = self._merge(columns.coords)
-        feats = _gather(_read(features, places * share), columns, rows)
-        return SparseVoxels(coords, feats, stride, len(depth))
+        voxels = self._voxels(columns, stride, len(depth))
+        appearance = _read(features, places * share)
+        return voxels.with_feats(_gather(appearance, columns, voxels.feats[:, 0]))
 
-    def _merge(
-        self, coords: Int[Tensor, 'N 4']
-    ) -> tuple[Int[Tensor, 'M 4'], Int[Tensor, ' M']]:
-        """The voxels that are kept, and their rows."""
-        if self.duplicates == 'all':
-            return coords, torch.arange(len(coords), device=coords.device)
-        rows = first_rows(coords)
-        return coords[rows], rows
-
-
-def first_rows(coords: Int[Tensor, 'N 4']) -> Int[Tensor, ' M']:
-    """Find each voxel's first row, in the order of the sorted voxels."""
-    if not len(coords):
-        return coords.new_zeros(0)
-    shifted = coords - coords.amin(dim=0)
-    key = coords.new_zeros(len(coords))
-    for column, size in zip(shifted.T, shifted.amax(dim=0) + 1, strict=True):
-        key = key * size + column
-    key, order = key.sort(stable=True)
-    is_first = torch.ones_like(key, dtype=torch.bool)
-    is_first[1:] = key[1:] != key[:-1]
-    return order[is_first]
+    def _voxels(self, columns: _Columns, stride: int, batch_size: int) -> SparseVoxels:
+        """The voxels that are kept; the one channel is the row in ``columns``."""
+        rows = torch.arange(len(columns.coords), device=columns.coords.device)
+        voxels = SparseVoxels(columns.coords, rows[:, None], stride, batch_size)
+        return merge(voxels) if self.duplicates == 'first' else voxels
 
 
 def _places(depth: Float[Tensor, 'B h w']) -> Float[Tensor, 'h w 2']:
@@ -264,5 +249,5 @@ def _columns(
     cells = (cells + padding[sample])[:, None].repeat(1, len(reach), 1)  # M K 3
     cells[..., 2] += reach
     sample = sample[:, None, None].expand(-1, len(reach), 1)
-    coords = torch.cat((sample, cells.floor().long()), dim=-1)
+    coords = torch.cat((sample, cells.floor().long()), dim=-1).int()
     return _Columns(coords.flatten(0, 1), offsets.flatten(), pixels)
