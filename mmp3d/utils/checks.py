@@ -25,7 +25,7 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
         )
 
 
-def check_positive(name: str, value: float) -> None:
+def check_positive(name: str, value: float | int) -> None:
     """Raise if a number is not above zero.
 
     Raises:

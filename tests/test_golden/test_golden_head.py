@@ -92,7 +92,7 @@ def test_depth_projector(path):
         'sem_seg_head.depth_projector.',
         'panoptic_head.depth_projector.',
     )
-    sizes = meta['level_hw_coarse_to_fine']
+    sizes = [tuple(size) for size in meta['level_hw_coarse_to_fine']]
     levels = projector(_numbered(golden, 'depth_features_'), sizes)
     for i, level in enumerate(levels):
         assert _difference(level, golden.outputs[f'projected_{i}']) <= 1e-5
@@ -197,7 +197,7 @@ def test_whole_head(path):
     _load_weights(modules, golden, 'sem_seg_head.', '')
     head = modules['panoptic_head']
     pixels = modules['pixel_decoder'](pyramid)
-    sizes = [level.shape[-2:] for level in pixels.pyramid]
+    sizes = [tuple(level.shape[-2:]) for level in pixels.pyramid]
     decoded = head['decoder'](pixels, head['depth_projector'](depth_pyramid, sizes))
     occupancy = head['plane_occupancy'](pyramid)
     expected = golden.outputs
