@@ -45,8 +45,6 @@ def sample_maps(
         points: (x, y) in 0..1, from the outer edge of the first pixel to the outer edge
             of the last one; shared by the channels.
     """
-    if 0 in (len(maps), maps.shape[1], points.shape[1]):
-        return maps.new_zeros(len(maps), maps.shape[1], points.shape[1])
     return point_sample(maps, points.to(maps.dtype), align_corners=False)
 
 
