@@ -177,9 +177,9 @@ class DepthAwareDecoder(nn.Module):
     def _remember(
         self, image: Tensor, depth: Tensor, image_level: Tensor, depth_level: Tensor
     ) -> LevelMemory:
-        position = self.position(None, image[:1]).flatten(2).mT  # 1 N C
-        image_values = image.flatten(2).mT + image_level
-        depth_values = depth.flatten(2).mT + depth_level
+        position = self.position(None, image[:1]).flatten(2).transpose(1, 2)  # 1 N C
+        image_values = image.flatten(2).transpose(1, 2) + image_level
+        depth_values = depth.flatten(2).transpose(1, 2) + depth_level
         return LevelMemory(
             size=(image.shape[-2], image.shape[-1]),
             image_keys=image_values + position,
