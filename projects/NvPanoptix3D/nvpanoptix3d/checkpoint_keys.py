@@ -197,15 +197,76 @@ PANOPTIC_HEAD_RULES: tuple[Rename | Drop, ...] = (
 
 _OUR_FEATURES = 'frustum_branch.feature_projector'
 
+_SCENE = 'completion'
+_OUR_SCENE = 'frustum_branch.decoder'
+
+# A convolution of size 1: published (1, in, out), ours (out, in).
+_ONE_TAP = Layout(lambda w: w[0].T.contiguous(), lambda w: w.T[None].contiguous())
+
+
+def _linear_rules(published: str, ours: str) -> tuple[Rename, ...]:
+    """A sparse convolution of size 1 is a linear layer here."""
+    published, ours = f'{_SCENE}.{published}', f'{_OUR_SCENE}.{ours}'
+    return (
+        Rename(f'{published}.weight', f'{ours}.weight', _ONE_TAP),
+        Rename(f'{published}.bias', f'{ours}.bias'),
+    )
+
+
+def _scene_rule(published: str, ours: str) -> Rename:
+    return Rename(f'{_SCENE}.{published}', f'{_OUR_SCENE}.{ours}')
+
+
+# Published levels are counted, ours are named by the stride of their output. Other
+# sparse kernels are (taps, in, out) in both, dense ones PyTorch's own.
+_ENCODER_STRIDES = (2, 4, 8, 16, 32)
+_DECODER_STRIDES = (1, 2, 4, 8, 16)
+
 FRUSTUM_RULES: tuple[Rename | Drop, ...] = (
     Rename('projector.conv_block1.0.{}', f'{_OUR_FEATURES}.reduce.conv.{{}}'),
     Rename('projector.conv_block1.1.{}', f'{_OUR_FEATURES}.reduce.bn.{{}}'),
     Rename('projector.conv_block2.{}', f'{_OUR_FEATURES}.project.{{}}'),
+    *_linear_rules('input_encoders.{}.downsample.0', 'input_encoders.{}.shortcut.0'),
+    _scene_rule('input_encoders.{}', 'input_encoders.{}'),
+    *(
+        rule
+        for level, stride in enumerate(_ENCODER_STRIDES)
+        for rule in (
+            *_linear_rules(
+                f'feature_adapters.{level}.0.downsample.0',
+                f'coarse_adapters.stride_{stride}.shortcut.0',
+            ),
+            _scene_rule(
+                f'feature_adapters.{level}.0.{{}}',
+                f'coarse_adapters.stride_{stride}.{{}}',
+            ),
+            _scene_rule(
+                f'level_encoders.{level}.0.downsample.{{}}',
+                f'encoders.stride_{stride}.0.shortcut.{{}}',
+            ),
+            _scene_rule(
+                f'level_encoders.{level}.{{}}', f'encoders.stride_{stride}.{{}}'
+            ),
+        )
+    ),
+    *(
+        _scene_rule(f'level_decoders.{level}.{{}}', f'decoders.stride_{stride}.{{}}')
+        for level, stride in enumerate(_DECODER_STRIDES)
+    ),
+    _scene_rule('level_occupancy_heads.1.block.{}', 'occupancy_heads.stride_2.{}'),
+    *(
+        _scene_rule(f'{theirs}.{level}.{{}}', f'{ours}.stride_{stride}.{{}}')
+        for theirs, ours in (
+            ('level_occupancy_heads', 'occupancy_heads'),
+            ('level_segm_embeddings', 'mask_embeddings'),
+            ('level_segm_query_projection', 'query_projections'),
+        )
+        for level, stride in enumerate((1, 2, 4))
+    ),
+    _scene_rule('geometry_head.{}', 'tudf_head.{}'),
 )
 
-RULES = (
-    BACKBONE_RULES + PIXEL_DECODER_RULES + PANOPTIC_HEAD_RULES + FRUSTUM_RULES
-)
+RULES = BACKBONE_RULES + PIXEL_DECODER_RULES + PANOPTIC_HEAD_RULES + FRUSTUM_RULES
 
 
 def _match(pattern: str, name: str) -> tuple[str, ...] | None:
