@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -139,7 +140,8 @@ def _load_torch(path: Path) -> object:
         with torch.serialization.safe_globals(placeholders):
             return torch.load(path, 'cpu', weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
-        reason = str(error).split('\n')[-1].split('. ')[0] or 'unreadable pickle'
+        named = re.search(r'GLOBAL (\S+)', str(error))
+        reason = f'it names {named.group(1)}' if named else 'it is no torch file'
         raise CorruptFileError(
             path,
             f'not a file of plain weights ({reason})',
