@@ -1,0 +1,25 @@
+"""SynthRooms: procedural indoor rooms with exact ground truth, in 3D-Front's layout.
+
+May import ``mmp3d.fileio``, ``geometry``, ``structures`` and ``utils``. Start reading at
+``generator.py``; ``layout.py`` furnishes, ``render.py`` and ``volumes.py`` measure.
+"""
+
+from mmp3d.testing.synth_rooms.generator import (
+    SPLITS,
+    SynthRoomsSpec,
+    SynthSample,
+    generate_sample,
+    scene_name,
+)
+from mmp3d.testing.synth_rooms.writer import make_dataset, sample_files, write_sample
+
+__all__ = [
+    'SPLITS',
+    'SynthRoomsSpec',
+    'SynthSample',
+    'generate_sample',
+    'make_dataset',
+    'sample_files',
+    'scene_name',
+    'write_sample',
+]
