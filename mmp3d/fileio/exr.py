@@ -33,7 +33,8 @@ def read_exr(path: PathLike) -> Float32[np.ndarray, 'H W']:
         raise CorruptFileError(path, 'the EXR file has no channel')
     names = [n for n in _DEPTH_CHANNELS if n in colour] + sorted(colour)
     chosen = colour[names[0]]
-    if any(not np.array_equal(chosen, other) for other in colour.values()):
+    same = (np.array_equal(chosen, c, equal_nan=True) for c in colour.values())
+    if not all(same):
         raise CorruptFileError(
             path,
             f'expected one depth channel, got {sorted(colour)} with different values',
