@@ -100,5 +100,7 @@ _COMMON = dict(
 
 FRONT3D = LabelSpace(name='front3d', stuff_targets=(10, 11), **_COMMON)
 MATTERPORT3D = LabelSpace(name='matterport3d', stuff_targets=(10, 11, 12), **_COMMON)
+# Its files have 3D-Front's layout, and unlike those a ceiling.
+SYNTHROOMS = LabelSpace(name='synthrooms', stuff_targets=(10, 11, 12), **_COMMON)
 
-_NAMED = {space.name: space for space in (FRONT3D, MATTERPORT3D)}
+_NAMED = {space.name: space for space in (FRONT3D, MATTERPORT3D, SYNTHROOMS)}

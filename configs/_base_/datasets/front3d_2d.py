@@ -20,7 +20,11 @@ __train_pipeline = [
     dict(type='LoadFrustumMask', stored_flipped=True),
     dict(type='MakePlaneDepth', plane_size=(120, 160)),
     dict(type='MakeInstanceTargets', min_instance_pixels=200),
-    dict(type='PlaneOccupancyTarget'),
+    dict(
+        type='PlaneOccupancyTarget',
+        num_planes=100,
+        plane_size=(120, 160),
+        band=12.0),  # voxels
     dict(type='PackReconstructionInputs', with_3d=False),
 ]
 __test_pipeline = [

@@ -4,7 +4,7 @@
 __dataset = dict(
     type='Front3DDataset',
     data_root='data/synthrooms',
-    label_space='front3d',
+    label_space='synthrooms',
     grid=dict(
         dims=(128, 128, 128),
         voxel_size=0.06,  # metres
@@ -18,9 +18,13 @@ __train_pipeline = [
     # Volume and frustum are read for the plane occupancy only, and then dropped.
     dict(type='LoadVolumes', volumes=('geometry',), stored_flipped=True),
     dict(type='LoadFrustumMask', stored_flipped=True),
-    dict(type='MakePlaneDepth', plane_size=(120, 160)),
+    dict(type='MakePlaneDepth', plane_size=(60, 80)),
     dict(type='MakeInstanceTargets', min_instance_pixels=200),
-    dict(type='PlaneOccupancyTarget'),
+    dict(
+        type='PlaneOccupancyTarget',
+        num_planes=50,
+        plane_size=(60, 80),
+        band=6.0),  # voxels; 36 cm as published
     dict(type='PackReconstructionInputs', with_3d=False),
 ]
 __test_pipeline = [

@@ -4,7 +4,7 @@
 __dataset = dict(
     type='Front3DDataset',
     data_root='data/synthrooms',
-    label_space='front3d',
+    label_space='synthrooms',
     grid=dict(
         dims=(128, 128, 128),
         voxel_size=0.06,  # metres
