@@ -23,6 +23,7 @@ from mmp3d.geometry.frustum import (
     voxel_points,
 )
 from mmp3d.geometry.rigid import (
+    apply_matrix,
     invert_rigid,
     rotation_from_quaternion,
     transform_points,
@@ -32,6 +33,7 @@ __all__ = [
     'CameraToGrid',
     'DepthPlanes',
     'VisibleVoxels',
+    'apply_matrix',
     'camera_to_grid',
     'crop_intrinsics',
     'flip_intrinsics',

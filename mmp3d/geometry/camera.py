@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mmp3d.geometry.rigid import apply_matrix
+
 Intrinsics = Float[Tensor | np.ndarray, '*B 3 3']
 
 
@@ -82,7 +84,7 @@ def project_points(
         points: In metres in the camera frame. Points with z = 0 give infinities.
         K: Intrinsics in pixels.
     """
-    homogeneous = points @ K.to(points.dtype).mT
+    homogeneous = apply_matrix(K.to(points.dtype), points)
     return homogeneous[..., :2] / homogeneous[..., 2:]
 
 
@@ -104,7 +106,7 @@ def unproject_depth(
     Source: Hartley and Zisserman, Multiple View Geometry, 2nd ed., section 6.1.
     """
     height, width = depth.shape[-2:]
-    rays = pixel_grid(height, width, depth) @ _inverse(K).to(depth.dtype).mT
+    rays = apply_matrix(_inverse(K).to(depth.dtype), pixel_grid(height, width, depth))
     return rays.unflatten(-2, (height, width)) * depth[..., None]
 
 

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mmp3d.geometry.rigid import apply_matrix
 from mmp3d.structures import FrustumGrid
 
 
@@ -70,7 +71,7 @@ def camera_to_grid(
         for u, v in ((0, 0), (0, height), (width, height), (width, 0))
     ]
     corners = torch.tensor(corners, dtype=K.dtype, device=K.device)
-    corners = corners @ torch.linalg.inv(K).mT
+    corners = apply_matrix(torch.linalg.inv(K), corners)
     minimum = corners.amin(dim=-2) / grid.voxel_size
     maximum = corners.amax(dim=-2) / grid.voxel_size
     box_dims = (maximum - minimum).ceil()
@@ -211,7 +212,7 @@ def visible_voxels(
     # The extra voxel is the reference's: its index 1 stands where ours is 0.
     points = coords - placed.padding - 1 + placed.minimum
     points = points * grid.voxel_size
-    homogeneous = points @ K.mT
+    homogeneous = apply_matrix(K, points)
     depth = homogeneous[:, 2]
     uv = homogeneous[:, :2] / depth[:, None]
     near, far = grid.depth_range

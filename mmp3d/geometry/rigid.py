@@ -7,11 +7,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+def apply_matrix(
+    matrix: Float[Tensor, '*B 3 3'], points: Float[Tensor, '*B N 3']
+) -> Float[Tensor, '*B N 3']:
+    """Multiply each point (a column vector) by a matrix, in the points' precision.
+
+    A matrix product would be rounded by autocast and by TF32, which moves points by
+    whole voxels.
+    """
+    x, y, z = points.unbind(dim=-1)
+    rows = matrix[..., None, :, :].unbind(dim=-2)
+    return torch.stack(
+        [row[..., 0] * x + row[..., 1] * y + row[..., 2] * z for row in rows], dim=-1
+    )
+
+
 def transform_points(
     a2b: Float[Tensor, '*B 4 4'], points: Float[Tensor, '*B N 3']
 ) -> Float[Tensor, '*B N 3']:
     """Express points of frame a in frame b. Any affine transform will do."""
-    return points @ a2b[..., :3, :3].mT + a2b[..., None, :3, 3]
+    return apply_matrix(a2b[..., :3, :3], points) + a2b[..., None, :3, 3]
 
 
 def invert_rigid(a2b: Float[Tensor, '*B 4 4']) -> Float[Tensor, '*B 4 4']:

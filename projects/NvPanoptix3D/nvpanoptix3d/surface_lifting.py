@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmp3d.geometry import camera_to_grid
+from mmp3d.geometry import apply_matrix, camera_to_grid
 from mmp3d.registry import MODELS
 from mmp3d.sparse import SparseVoxels
 from mmp3d.sparse.voxels import merge
@@ -241,7 +241,7 @@ def _columns(
     v = row.to(K.dtype) / depth.shape[1] * sizes[:, 0]
     image_points = torch.stack((u * z, v * z, z), dim=-1)  # M 3
     inverse = torch.linalg.inv(K)[sample]
-    points = (inverse @ image_points[..., None])[..., 0]
+    points = apply_matrix(inverse, image_points[:, None])[:, 0]
     cells = points / grid.voxel_size - minimum[sample]
 
     reach = torch.arange(-truncation, truncation + 1, device=depth.device)
