@@ -15,6 +15,7 @@ from mmp3d.structures.panoptic_reconstruction_sample import (
     PanopticReconstructionSample,
 )
 from mmp3d.structures.segmentation import PanopticSegmentation, Segment
+from mmp3d.structures.triangle_mesh import TriangleMesh
 from mmp3d.structures.volume_data import VolumeData
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     'PixelFeatures',
     'QueryPredictions',
     'Segment',
+    'TriangleMesh',
     'VolumeData',
 ]

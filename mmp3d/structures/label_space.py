@@ -18,7 +18,9 @@ class LabelSpace:
         name: Name under which configs find it.
         classes: Class names, 'void' first.
         thing_labels: Labels of the countable classes.
-        palette: One RGB colour per class, 0..255.
+        palette: One RGB colour per class, 0..255, as in the published label map.
+        display_palette: The same for pictures: told apart, and bright enough to be
+            shaded.
         stuff_targets: Stuff labels that the ground truth contains. The published
             3D-Front has no ceiling.
     """
@@ -27,6 +29,7 @@ class LabelSpace:
     classes: tuple[str, ...]
     thing_labels: tuple[int, ...]
     palette: tuple[tuple[int, int, int], ...]
+    display_palette: tuple[tuple[int, int, int], ...]
     stuff_targets: tuple[int, ...]
 
     void: int = 0
@@ -36,6 +39,11 @@ class LabelSpace:
             raise ValueError(
                 f'label space {self.name!r}: {len(self.classes)} classes, but '
                 f'{len(self.palette)} colours'
+            )
+        if len(self.display_palette) != len(self.classes):
+            raise ValueError(
+                f'label space {self.name!r}: {len(self.classes)} classes, but '
+                f'{len(self.display_palette)} colours for pictures'
             )
 
     @property
@@ -76,25 +84,27 @@ class LabelSpace:
         return _NAMED[name]
 
 
+# Name, colour of the published label map, colour for pictures.
 _CLASSES = (
-    ('void', (0, 0, 0)),
-    ('cabinet', (220, 20, 60)),
-    ('bed', (255, 0, 0)),
-    ('chair', (0, 0, 142)),
-    ('sofa', (0, 0, 70)),
-    ('table', (0, 60, 100)),
-    ('desk', (0, 80, 100)),
-    ('dresser', (0, 0, 230)),
-    ('lamp', (119, 11, 32)),
-    ('other', (190, 50, 60)),
-    ('wall', (102, 102, 156)),
-    ('floor', (128, 64, 128)),
-    ('ceiling', (70, 70, 70)),
+    ('void', (0, 0, 0), (96, 96, 96)),
+    ('cabinet', (220, 20, 60), (188, 112, 62)),
+    ('bed', (255, 0, 0), (222, 74, 68)),
+    ('chair', (0, 0, 142), (62, 112, 226)),
+    ('sofa', (0, 0, 70), (146, 88, 204)),
+    ('table', (0, 60, 100), (246, 160, 52)),
+    ('desk', (0, 80, 100), (236, 206, 72)),
+    ('dresser', (0, 0, 230), (226, 108, 170)),
+    ('lamp', (119, 11, 32), (48, 186, 190)),
+    ('other', (190, 50, 60), (128, 134, 56)),
+    ('wall', (102, 102, 156), (172, 188, 212)),
+    ('floor', (128, 64, 128), (158, 206, 150)),
+    ('ceiling', (70, 70, 70), (214, 214, 226)),
 )
 
 _COMMON = dict(
-    classes=tuple(name for name, _ in _CLASSES),
-    palette=tuple(colour for _, colour in _CLASSES),
+    classes=tuple(name for name, _, _ in _CLASSES),
+    palette=tuple(colour for _, colour, _ in _CLASSES),
+    display_palette=tuple(colour for _, _, colour in _CLASSES),
     thing_labels=tuple(range(1, 10)),
 )
 

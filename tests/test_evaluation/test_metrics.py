@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -292,14 +293,14 @@ def test_missing_fields_and_mixed_label_spaces_are_refused():
     with pytest.raises(KeyError, match='has no label_space'):
         metric.process(None, [{'sample_id': 'x'}])
     other = perfect_sample(1)
-    fewer = MATTERPORT3D.classes[:-1]
-    other.set_metainfo(
-        {
-            'label_space': type(MATTERPORT3D)(
-                'small', fewer, (1,), MATTERPORT3D.palette[:-1], (10,)
-            )
-        }
+    fewer = replace(
+        MATTERPORT3D,
+        name='small',
+        classes=MATTERPORT3D.classes[:-1],
+        palette=MATTERPORT3D.palette[:-1],
+        display_palette=MATTERPORT3D.display_palette[:-1],
     )
+    other.set_metainfo({'label_space': fewer})
     with pytest.raises(ValueError, match="label space 'small', earlier ones 'front3d'"):
         _evaluate(metric, [perfect_sample(), other])
     with pytest.raises(ValueError, match='void_in_union must be one of'):
