@@ -10,6 +10,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mmp3d.registry import MODELS
 from mmp3d.structures import CameraBatch, LabelSpace, PanopticReconstructionSample
 from mmp3d.utils import check_choice, freeze_modules, keep_frozen_in_eval
 
@@ -35,7 +36,11 @@ class ReconstructionDetector(BaseModel):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(data_preprocessor, init_cfg)
+        super().__init__(
+            # Built here: the host looks in its own registry only.
+            None if data_preprocessor is None else MODELS.build(data_preprocessor),
+            init_cfg,
+        )
         self.label_space = LabelSpace.named(label_space)
         self.frozen = tuple(frozen)
 

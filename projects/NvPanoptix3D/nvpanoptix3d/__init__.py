@@ -3,3 +3,23 @@
 May import everything of ``mmp3d``, and no other project. Start reading at
 ``detector.py``: it is the straight line.
 """
+
+from projects.NvPanoptix3D.nvpanoptix3d.depth_aware_decoder import DepthAwareDecoder
+from projects.NvPanoptix3D.nvpanoptix3d.depth_projector import DepthProjector
+from projects.NvPanoptix3D.nvpanoptix3d.detector import NvPanoptix3D
+from projects.NvPanoptix3D.nvpanoptix3d.frustum_decoder import FrustumDecoder
+from projects.NvPanoptix3D.nvpanoptix3d.panoptic_depth_criterion import (
+    PanopticDepthCriterion,
+)
+from projects.NvPanoptix3D.nvpanoptix3d.panoptic_depth_head import PanopticDepthHead
+from projects.NvPanoptix3D.nvpanoptix3d.plane_occupancy_head import PlaneOccupancyHead
+
+__all__ = [
+    'DepthAwareDecoder',
+    'DepthProjector',
+    'FrustumDecoder',
+    'NvPanoptix3D',
+    'PanopticDepthCriterion',
+    'PanopticDepthHead',
+    'PlaneOccupancyHead',
+]
