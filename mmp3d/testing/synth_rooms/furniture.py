@@ -790,9 +790,7 @@ def build_monitor(rng: Generator, style: Palette) -> Furniture:
     """A computer screen with a bright picture, on a foot."""
     w = float(rng.uniform(0.5, 0.62))
     h = 0.6 * w
-    picture = Material(
-        Pattern.PAINTING, (0.12, 0.22, 0.4), (0.3, 0.4, 0.55), scale=0.25, emission=0.5
-    )
+    picture = Material(Pattern.SKY, (0.10, 0.25, 0.5), (0.35, 0.5, 0.7), emission=0.7)
     parts = (
         box((-w / 2, w / 2), (-0.015, 0.015), (0.1, 0.1 + h), _BLACK, 0.006),
         box(

@@ -16,8 +16,7 @@ class PackedLights(NamedTuple):
     """Area lights as arrays: a point ``position + a first + b second``, a, b in -1..1.
 
     ``facing`` is the direction a light shines into (zero: all around), ``colour`` its
-    intensity at one metre, ``carrier`` the object that it shines through (-1: none),
-    ``samples`` the number of shadow rays per colour sample.
+    intensity at one metre, ``carrier`` the object that it shines through (-1: none).
     """
 
     position: np.ndarray
@@ -26,7 +25,6 @@ class PackedLights(NamedTuple):
     facing: np.ndarray
     colour: np.ndarray
     carrier: np.ndarray
-    samples: int
 
 
 @dataclass(frozen=True)
@@ -64,14 +62,14 @@ def draw_lights(rng: Generator, room: Room) -> Lights:
     power = float(rng.uniform(1.6, 2.6)) * (1.25 - 0.5 * day)
     top = _Light(
         (w / 2, d / 2, h - 0.06),
-        (0.22 * w, 0.0, 0.0),
-        (0.0, 0.22 * d, 0.0),
+        (0.1 * w, 0.0, 0.0),
+        (0.0, 0.1 * d, 0.0),
         (0.0, 0.0, -1.0),
         tuple(power * tint),
         -1,
     )
     lights = [top, *_window_lights(room, day), *_lamp_lights(rng, room)]
-    bounce = 0.20 + 0.30 * day
+    bounce = 0.12 + 0.16 * day
     ambient = bounce * (0.55 * _DAY + 0.45 * tint)
     return Lights(_pack(lights), ambient)
 
@@ -129,5 +127,4 @@ def _pack(lights: list[_Light]) -> PackedLights:
         facing=np.array([light.facing for light in lights]),
         colour=np.array([light.colour for light in lights]),
         carrier=np.array([light.carrier for light in lights]),
-        samples=2,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numba import njit
 
-from mmp3d.testing.synth_rooms.lights import Lights, PackedLights
+from mmp3d.testing.synth_rooms.lights import Lights
 from mmp3d.testing.synth_rooms.scene import (
     PackedScene,
     cast_ray,
@@ -51,9 +51,11 @@ def render(scene: PackedScene, lights: Lights, view: Viewpoint) -> Picture:
     """Take a picture."""
     height, width = view.image_size
     depth, part = _cast_pixels(scene, view.cam2world, view.K, height, width)
-    radiance = _shade_pixels(
-        scene, lights.packed, lights.ambient, view.cam2world, view.K, height, width
+    albedo, direct, shine, normal, openness, plane = _trace_samples(
+        scene, lights.packed, view.cam2world, view.K, height, width
     )
+    direct = _smooth_light(direct, normal, plane)
+    radiance = albedo * (direct + openness[..., None] * lights.ambient) + shine
     owner = scene.owner[part]
     return Picture(
         rgb=_develop(radiance),
@@ -66,14 +68,15 @@ def render(scene: PackedScene, lights: Lights, view: Viewpoint) -> Picture:
 def _develop(radiance: np.ndarray) -> UInt8[np.ndarray, 'H W 3']:
     """Expose, compress highlights and encode, as a camera does.
 
-    Source: tone curve x (1 + x / w^2) / (1 + x): Reinhard et al., Photographic Tone
-    Reproduction for Digital Images, 2002, equation 4, on every sample before averaging.
+    The tone curve acts on every sample before averaging.
+
+    Source: K. Narkowicz, ACES filmic tone mapping curve, 2015.
     """
     luminance = radiance @ np.array([0.2126, 0.7152, 0.0722])
     middle = np.exp(np.log(luminance + 1e-3).mean())
-    exposed = radiance * (0.36 / middle)
-    white = 3.5
-    mapped = exposed * (1 + exposed / white**2) / (1 + exposed)
+    exposed = radiance * (0.22 / middle)
+    mapped = exposed * (2.51 * exposed + 0.03)
+    mapped /= exposed * (2.43 * exposed + 0.59) + 0.14
     pixels = np.clip(mapped, 0, 1).mean(axis=2)
     encoded = np.where(
         pixels <= 0.0031308, 12.92 * pixels, 1.055 * pixels ** (1 / 2.4) - 0.055
@@ -159,13 +162,16 @@ def _openness(scene, x, y, z, nx, ny, nz):
 
 @no_type_check
 @njit(cache=True)
-def _jitter(r, c, sample, channel):
-    """A number in 0..1 that looks random over the image."""
-    h = (r * 73856093) ^ (c * 19349663) ^ (sample * 83492791) ^ (channel * 2654435761)
-    h &= 0xFFFFFFFF
-    h = ((h ^ (h >> 16)) * 0x45D9F3B) & 0xFFFFFFFF
-    h = ((h ^ (h >> 16)) * 0x45D9F3B) & 0xFFFFFFFF
-    return ((h ^ (h >> 16)) & 0xFFFFFF) / 16777216.0
+def _light_point(r, c, sample, i):
+    """Where on area light ``i`` (-1..1 twice) a colour sample of a pixel looks.
+
+    The four samples of a pixel share the light's area between them; within their
+    quarter, the pixels of a 4 x 4 tile take 16 different points.
+    """
+    tile = (4 * (r % 4) + c % 4) * 7 + 5 * i
+    a = ((tile % 16) // 4 + 0.5) / 4
+    b = (tile % 4 + 0.5) / 4
+    return a + sample % 2 - 1, b + sample // 2 - 1
 
 
 @no_type_check
@@ -195,16 +201,24 @@ def _light_sample(scene, lights, i, x, y, z, nx, ny, nz, vx, vy, vz, a, b):
 
 @no_type_check
 @njit(cache=True)
-def _shade_pixels(scene, lights, ambient, pose, K, height, width):
-    """Linear radiance of the four samples of every pixel: H W 4 3."""
-    radiance = np.zeros((height, width, 4, 3))
+def _trace_samples(scene, lights, pose, K, height, width):
+    """Follow four rays per pixel.
+
+    Returns:
+        albedo, direct light, shine and glow, normal (H W 4 3 each), then openness and
+        the distance of the surface's plane from the world's origin (H W 4 each).
+    """
+    albedo = np.zeros((height, width, 4, 3))
+    direct = np.zeros((height, width, 4, 3))
+    shine = np.zeros((height, width, 4, 3))
+    normal = np.zeros((height, width, 4, 3))
+    openness = np.zeros((height, width, 4))
+    plane = np.full((height, width, 4), 1e6)
     ox, oy, oz = pose[0, 3], pose[1, 3], pose[2, 3]
-    count = lights.position.shape[0]
     for r in range(height):
         for c in range(width):
-            for sample in range(4):
-                u = c + 0.5 * (sample % 2) - 0.25
-                v = r + 0.5 * (sample // 2) - 0.25
+            for s in range(4):
+                u, v = c + 0.5 * (s % 2) - 0.25, r + 0.5 * (s // 2) - 0.25
                 dx, dy, dz = _direction(pose, K, u, v)
                 t, p = cast_ray(scene, ox, oy, oz, dx, dy, dz, 50.0)
                 if p < 0:
@@ -213,36 +227,63 @@ def _shade_pixels(scene, lights, ambient, pose, K, height, width):
                 nx, ny, nz = normal_at(scene, p, x, y, z)
                 if nx * dx + ny * dy + nz * dz > 0:
                     nx, ny, nz = -nx, -ny, -nz
-                red, green, blue = _albedo(scene, p, x, y, z, nx, ny, nz)
+                colour = _albedo(scene, p, x, y, z, nx, ny, nz)
                 length = np.sqrt(dx * dx + dy * dy + dz * dz)
                 vx, vy, vz = -dx / length, -dy / length, -dz / length
-                sx, sy, sz = x + 2e-3 * nx, y + 2e-3 * ny, z + 2e-3 * nz
-                m = scene.material[p]
+                # Off the surface, so that rays do not meet it again.
+                x, y, z = x + 2e-3 * nx, y + 2e-3 * ny, z + 2e-3 * nz
+                gloss = 0.25 * scene.gloss[scene.material[p]]
+                glow = scene.emission[scene.material[p]]
+                for i in range(lights.position.shape[0]):
+                    a, b = _light_point(r, c, s, i)
+                    diffuse, highlight = _light_sample(
+                        scene, lights, i, x, y, z, nx, ny, nz, vx, vy, vz, a, b
+                    )
+                    for k in range(3):
+                        direct[r, c, s, k] += diffuse * lights.colour[i, k]
+                        shine[r, c, s, k] += gloss * highlight * lights.colour[i, k]
+                for k in range(3):
+                    albedo[r, c, s, k] = colour[k]
+                    shine[r, c, s, k] += glow * colour[k]
                 # Light from above is a little stronger than from below.
-                sky = _openness(scene, sx, sy, sz, nx, ny, nz) * (0.85 + 0.15 * nz)
-                lr, lg, lb = sky * ambient[0], sky * ambient[1], sky * ambient[2]
-                hr = hg = hb = 0.0
-                for i in range(count):
-                    for k in range(lights.samples):
-                        a = _jitter(r, c, sample * 8 + k, 2 * i)
-                        b = _jitter(r, c, sample * 8 + k, 2 * i + 1)
-                        # Strata: the four samples of a pixel share the light's area.
-                        a = 2 * ((a + sample % 2) / 2) - 1
-                        b = 2 * ((b + sample // 2) / 2) - 1
-                        diffuse, shine = _light_sample(
-                            scene, lights, i, sx, sy, sz, nx, ny, nz, vx, vy, vz, a, b
-                        )
-                        diffuse /= lights.samples
-                        shine *= scene.gloss[m] / lights.samples
-                        lr += diffuse * lights.colour[i, 0]
-                        lg += diffuse * lights.colour[i, 1]
-                        lb += diffuse * lights.colour[i, 2]
-                        hr += shine * lights.colour[i, 0]
-                        hg += shine * lights.colour[i, 1]
-                        hb += shine * lights.colour[i, 2]
-                glow = scene.emission[m]
-                out = radiance[r, c, sample]
-                out[0] = red * (lr + glow) + 0.25 * hr
-                out[1] = green * (lg + glow) + 0.25 * hg
-                out[2] = blue * (lb + glow) + 0.25 * hb
-    return radiance
+                openness[r, c, s] = _openness(scene, x, y, z, nx, ny, nz)
+                openness[r, c, s] *= 0.85 + 0.15 * nz
+                normal[r, c, s] = (nx, ny, nz)
+                plane[r, c, s] = nx * x + ny * y + nz * z
+    return albedo, direct, shine, normal, openness, plane
+
+
+@no_type_check
+@njit(cache=True)
+def _smooth_light(direct, normal, plane):
+    """Average direct light over the neighbours that lie in the same plane.
+
+    One point of each light per sample is noise; the pixels around it know the others.
+    """
+    height, width = plane.shape[:2]
+    smooth = np.empty_like(direct)
+    for r in range(height):
+        for c in range(width):
+            for s in range(4):
+                n, total = normal[r, c, s], 0.0
+                lr = lg = lb = 0.0
+                for i in range(max(r - 2, 0), min(r + 3, height)):
+                    for j in range(max(c - 2, 0), min(c + 3, width)):
+                        if abs(plane[i, j, s] - plane[r, c, s]) > 0.03:
+                            continue
+                        m = normal[i, j, s]
+                        if n[0] * m[0] + n[1] * m[1] + n[2] * m[2] < 0.97:
+                            continue
+                        # A tile has 4 x 4 pixels: the outer ones count half.
+                        weight = 0.5 if abs(i - r) == 2 else 1.0
+                        weight *= 0.5 if abs(j - c) == 2 else 1.0
+                        light = direct[i, j, s]
+                        lr += weight * light[0]
+                        lg += weight * light[1]
+                        lb += weight * light[2]
+                        total += weight
+                if total > 0.0:
+                    smooth[r, c, s] = (lr / total, lg / total, lb / total)
+                else:
+                    smooth[r, c, s] = direct[r, c, s]
+    return smooth

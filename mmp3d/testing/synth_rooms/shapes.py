@@ -155,21 +155,26 @@ def signed_distance(kind, size, rounding, x, y, z):
 
 @no_type_check
 @njit(cache=True)
+def _slab(o, d, h):
+    """Ray parameters at which one coordinate is within -h..h."""
+    if abs(d) < 1e-12:
+        return (-1e30, 1e30) if abs(o) <= h else (1e30, -1e30)
+    a, b = (-h - o) / d, (h - o) / d
+    return (a, b) if a < b else (b, a)
+
+
+@no_type_check
+@njit(cache=True)
 def ray_box(ox, oy, oz, dx, dy, dz, a, b, c):
-    """Where a ray enters and leaves the box of half edges a, b, c; (1, -1) if never."""
-    near, far = -1e30, 1e30
-    for o, d, h in ((ox, dx, a), (oy, dy, b), (oz, dz, c)):
-        if abs(d) < 1e-12:
-            if abs(o) > h:
-                return 1.0, -1.0
-            continue
-        t0, t1 = (-h - o) / d, (h - o) / d
-        if t0 > t1:
-            t0, t1 = t1, t0
-        near, far = max(near, t0), min(far, t1)
+    """Where a ray enters and leaves the box of half edges a, b, c; enter > leave if
+    it never does."""
+    near, far = _slab(ox, dx, a)
+    t0, t1 = _slab(oy, dy, b)
+    near, far = max(near, t0), min(far, t1)
     if near > far:
-        return 1.0, -1.0
-    return near, far
+        return near, far
+    t0, t1 = _slab(oz, dz, c)
+    return max(near, t0), min(far, t1)
 
 
 @no_type_check

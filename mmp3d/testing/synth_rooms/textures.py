@@ -100,7 +100,7 @@ def _wood(along, u, v, scale):
     """Mix of the two wood colours: fine fibres and broad rings."""
     broad = value_noise(along * 1.3, u * 9, v * 9)
     ring = 0.5 + 0.5 * np.sin((u + v) / scale * 6.28 + 9 * broad + along * 1.5)
-    fibre = value_noise(along * 6, u * 160, v * 160)
+    fibre = value_noise(along * 4, u * 70, v * 70)
     return 0.5 * ring + 0.35 * fibre + 0.15 * broad
 
 
@@ -134,7 +134,7 @@ def pattern_mix(pattern, scale, x, y, z, u, v, along, across, third):
         cloud = _fractal_noise(u * 5 + 31 * tone, v * 5, 0.0)
         return joint, 0.9 + 0.1 * tone + 0.12 * (cloud - 0.5), -1.0
     if pattern == 4:
-        fine = value_noise(x * 220, y * 220, z * 220)
+        fine = value_noise(x * 80, y * 80, z * 80)
         broad = _fractal_noise(x * 3, y * 3, z * 3)
         return 0.6 * fine + 0.4 * broad, 0.9 + 0.2 * fine, -1.0
     if pattern == 5:
@@ -148,8 +148,8 @@ def pattern_mix(pattern, scale, x, y, z, u, v, along, across, third):
         grain = _wood(u + 17 * tone, v + 3 * tone, 0.0, 0.05)
         return grain, (0.78 + 0.4 * tone) * (1 - 0.55 * gap), -1.0
     if pattern == 6:
-        weave = 0.5 + 0.25 * (np.sin(u * 900) + np.sin(v * 900))
-        return 0.5 * weave + 0.5 * _fractal_noise(x * 8, y * 8, z * 8), 1.0, -1.0
+        weave = value_noise(x * 70, y * 70, z * 70)
+        return 0.4 * weave + 0.6 * _fractal_noise(x * 8, y * 8, z * 8), 1.0, -1.0
     if pattern == 7:
         leaf = _fractal_noise(x * 26, y * 26, z * 26)
         return _smoothstep(0.35, 0.65, leaf), 0.55 + 0.9 * leaf, -1.0

@@ -20,7 +20,7 @@ IMAGE_SIZE = (240, 320)
 
 # Preview rays: one in so many pixels along each axis.
 _STEP = 8
-_CANDIDATES = 60
+_CANDIDATES = 100
 _FAR = 50.0
 
 
@@ -79,7 +79,7 @@ def choose_viewpoint(rng: Generator, room: Room, scene: PackedScene) -> Viewpoin
         if nearest_surface(scene, *pose[:3, 3], 1.0)[0] < 0.3:
             continue
         view = Viewpoint(pose, K, size)
-        score = _rate(*_preview(scene, pose, K, *size, _STEP))
+        score = _rate(*_preview(scene, pose, K, *size, _STEP), _in_picture(room, view))
         if score > best_score:
             best, best_score = view, score
     if best is None:
@@ -136,21 +136,37 @@ def _preview(scene, pose, K, height, width, step):
     return owner, depth
 
 
-def _rate(
-    owner: np.ndarray,
-    depth: np.ndarray,
-) -> float:
-    """How good a view is; the scale has no meaning beyond comparison."""
-    areas = np.bincount(owner.ravel())[1:] / owner.size
+def _in_picture(room: Room, view: Viewpoint) -> np.ndarray:
+    """Whether the middle of each piece of furniture lies inside the picture."""
+    middles = np.array([p.bounds().mean(axis=0) for p in room.placements])
+    rotation, camera = view.cam2world[:3, :3], view.cam2world[:3, 3]
+    points = (middles - camera) @ rotation
+    z = np.maximum(points[:, 2:], 1e-6)
+    u, v = ((points / z) @ view.K.T)[:, :2].T
+    height, width = view.image_size
+    return (points[:, 2] > 0.4) & (u > 0) & (u < width) & (v > 0) & (v < height)
+
+
+def _rate(owner: np.ndarray, depth: np.ndarray, in_picture: np.ndarray) -> float:
+    """How good a view is; the scale has no meaning beyond comparison.
+
+    Args:
+        owner: Instance id of each preview pixel, 0 for stuff.
+        depth: Depth of each preview pixel in metres.
+        in_picture: For each instance from 1, whether its middle is in the picture.
+    """
+    areas = np.bincount(owner.ravel(), minlength=len(in_picture) + 1)[1:] / owner.size
     furniture = float(areas.sum())
-    visible = int((areas > 0.006).sum())
+    visible = areas > 0.006
+    whole = int((visible & in_picture).sum())
     largest = float(areas.max(initial=0.0))
     near = float((depth < 0.8).mean())
     far = float((depth > 5.9).mean())
-    score = min(visible, 7) + 3.0 * min(furniture, 0.4)
+    score = min(whole, 8) + 0.3 * int(visible.sum()) + 4.0 * min(furniture, 0.35)
+    # Large pieces only half in the picture are hard to recognise.
+    score -= 6.0 * float(areas[~in_picture].sum())
     score -= 12.0 * max(largest - 0.3, 0.0) + 15.0 * near + 15.0 * far
     score -= 8.0 * max(furniture - 0.6, 0.0)
-    # Something in both halves of the picture.
     middle = owner.shape[1] // 2
     balance = min((owner[:, :middle] > 0).mean(), (owner[:, middle:] > 0).mean())
     return score + 4.0 * min(float(balance), 0.15)
