@@ -52,7 +52,10 @@ class CameraToGrid:
 
 
 def camera_to_grid(
-    K: Float[Tensor, '*B 3 3'], image_size: tuple[int, int], grid: FrustumGrid
+    K: Float[Tensor, '*B 3 3'],
+    image_size: tuple[int, int],
+    grid: FrustumGrid,
+    stride: int = 1,
 ) -> CameraToGrid:
     """Centre the viewing frustum of a camera in a grid.
 
@@ -60,6 +63,8 @@ def camera_to_grid(
         K: Intrinsics in pixels of ``image_size``. The result has their dtype.
         image_size: (height, width).
         grid: Its dims, voxel size and depth range; its origin is not used.
+        stride: Edge of a cell in voxels of ``grid``. What the result calls voxels are
+            these cells.
 
     Source: NVPanoptix3D, frustum geometry; Panoptic 3D Scene Reconstruction (P3D).
     """
@@ -72,13 +77,13 @@ def camera_to_grid(
     ]
     corners = torch.tensor(corners, dtype=K.dtype, device=K.device)
     corners = apply_matrix(torch.linalg.inv(K), corners)
-    minimum = corners.amin(dim=-2) / grid.voxel_size
-    maximum = corners.amax(dim=-2) / grid.voxel_size
+    voxel_size = grid.voxel_size * stride
+    minimum = corners.amin(dim=-2) / voxel_size
+    maximum = corners.amax(dim=-2) / voxel_size
     box_dims = (maximum - minimum).ceil()
-    dims = torch.tensor(grid.dims, dtype=K.dtype, device=K.device)
-    return CameraToGrid(
-        corners, minimum, box_dims, (dims - box_dims) / 2, grid.voxel_size
-    )
+    dims = [n // stride for n in grid.dims]
+    dims = torch.tensor(dims, dtype=K.dtype, device=K.device)
+    return CameraToGrid(corners, minimum, box_dims, (dims - box_dims) / 2, voxel_size)
 
 
 def voxel_axes(

@@ -14,7 +14,7 @@ from mmp3d.geometry import apply_matrix, camera_to_grid
 from mmp3d.registry import MODELS
 from mmp3d.sparse import SparseVoxels
 from mmp3d.sparse.voxels import merge
-from mmp3d.structures import CameraBatch, FrustumGrid
+from mmp3d.structures import CameraBatch
 from mmp3d.utils import check_choice
 from projects.NvPanoptix3D.nvpanoptix3d.view_segmentation import ViewSegmentation
 
@@ -125,7 +125,7 @@ class SurfaceLifting(nn.Module):
         depth: Float[Tensor, 'B h w'],
         inputs: CameraBatch,
     ) -> SparseVoxels:
-        columns = _columns(depth, inputs, inputs.grid, self.truncation)
+        columns = _columns(depth, inputs, 1, self.truncation)
         places = _places(depth)
         # Left edges of the pixels are read, not their centres: so were the weights
         # trained.
@@ -152,7 +152,7 @@ class SurfaceLifting(nn.Module):
         height, width = (n // stride for n in depth.shape[-2:])
         depth = depth[:, ::stride, ::stride][:, :height, :width]
         truncation = round(self.truncation / stride)
-        columns = _columns(depth, inputs, inputs.grid.coarser(stride), truncation)
+        columns = _columns(depth, inputs, stride, truncation)
         places = _places(depth)
         if self.coarse_sampling == 'published':
             map_height, map_width = features.shape[-2:]
@@ -220,13 +220,14 @@ def _usable(
 def _columns(
     depth: Float[Tensor, 'B h w'],
     inputs: CameraBatch,
-    grid: FrustumGrid,
+    stride: int,
     truncation: int,
 ) -> _Columns:
-    """Find the voxels within ``truncation`` voxels of the surface, along z."""
-    K = inputs.K[:, 0]
+    """Find the cells within ``truncation`` cells of the surface, along z."""
+    K, grid = inputs.K[:, 0], inputs.grid
     placed = [
-        camera_to_grid(K[i], size, grid) for i, size in enumerate(inputs.image_sizes)
+        camera_to_grid(K[i], size, grid, stride)
+        for i, size in enumerate(inputs.image_sizes)
     ]
     minimum = torch.stack([p.minimum for p in placed])
     # Floored here and not in the occupancy lifting: so were the weights trained.
@@ -242,7 +243,7 @@ def _columns(
     image_points = torch.stack((u * z, v * z, z), dim=-1)  # M 3
     inverse = torch.linalg.inv(K)[sample]
     points = apply_matrix(inverse, image_points[:, None])[:, 0]
-    cells = points / grid.voxel_size - minimum[sample]
+    cells = points / (grid.voxel_size * stride) - minimum[sample]
 
     reach = torch.arange(-truncation, truncation + 1, device=depth.device)
     offsets = (cells[:, 2] - cells[:, 2].trunc())[:, None] + reach  # M K
