@@ -44,7 +44,7 @@ def assert_close(actual: torch.Tensor, expected: np.ndarray, atol: float):
 def test_block_and_rotary_embedding(path):
     golden = load(path)
     meta = golden.meta
-    sizes = meta['dim'], meta['num_heads'], meta['mlp_ratio']
+    sizes = meta['dim'], meta['num_heads'], float(meta['mlp_ratio'])
     block = Block(*sizes, qk_norm=meta['qk_norm'])
     plain = Block(*sizes)
     for name, module in (('block', block), ('plain_block', plain)):
@@ -56,7 +56,9 @@ def test_block_and_rotary_embedding(path):
         }
         module.load_state_dict(state, strict=True)
     x, q = golden.tensor('x'), golden.tensor('q')
-    table = rotary_table(golden.tensor('pos'), q.shape[-1], meta['rope_frequency'])
+    table = rotary_table(
+        golden.tensor('pos'), q.shape[-1], float(meta['rope_frequency'])
+    )
 
     assert_close(rotate(q, table), golden.outputs['rope_q'], 1e-5)
     attended = block.attn(block.norm1(x), table)
@@ -77,7 +79,7 @@ def test_dinov2(path):
         depth=meta['depth'],
         num_heads=meta['num_heads'],
         num_register_tokens=meta['num_register_tokens'],
-        mlp_ratio=meta['mlp_ratio'],
+        mlp_ratio=float(meta['mlp_ratio']),
         init_values=meta['init_values'],
     )
     published = 'backbone.aggregator.patch_embed'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -268,6 +270,24 @@ def test_full_shapes_on_the_meta_device():
     assert count(model.camera_head) == 216_174_610
     assert count(model.depth_head) == 32_654_562
     assert count(model.token_pyramid) == 146_298_624
+
+
+def test_a_traced_model_answers_alike():
+    model = tiny().eval()
+
+    class Depth(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, images):
+            return model(batch_of(images)).depth
+
+    images, others = torch.rand(2, 1, 1, 3, 32, 40)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # sizes become constants, as is meant
+        traced = torch.jit.trace(Depth(), images, check_trace=False)
+        assert torch.equal(traced(others), model(batch_of(others)).depth)
 
 
 def test_width_must_be_whole_patches():

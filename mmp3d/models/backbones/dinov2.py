@@ -8,7 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmp3d.models.layers import Block, init_transformer, resize_grid, run
+from mmp3d.models.layers import (
+    Block,
+    image_size,
+    init_transformer,
+    patch_grid,
+    resize_grid,
+    run,
+)
 from mmp3d.registry import MODELS
 
 
@@ -96,15 +103,17 @@ class DINOv2(nn.Module):
             images: Normalised RGB; both sides a multiple of ``patch_size``.
         """
         patches = self.patch_embed(images)
-        grid = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
-        cls = self.cls_token.expand(len(images), -1, -1)
-        registers = self.register_tokens.expand(len(images), -1, -1)
-        tokens = torch.cat([cls, patches], dim=1) + self.position_embedding(grid)
+        batch_size = images.shape[0]
+        cls = self.cls_token.expand(batch_size, -1, -1)
+        registers = self.register_tokens.expand(batch_size, -1, -1)
+        tokens = torch.cat([cls, patches], dim=1) + self.position_embedding(
+            patch_grid(images, self.patch_size)
+        )
         tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
         for block in self.blocks:
             tokens = run(block, tokens, recompute=self.activation_checkpoint)
         tokens = self.norm(tokens)
-        first_patch = 1 + registers.shape[1]
+        first_patch = 1 + self.register_tokens.shape[1]
         return ImageTokens(
             tokens[:, 0], tokens[:, 1:first_patch], tokens[:, first_patch:]
         )
@@ -135,7 +144,7 @@ class PatchEmbed(nn.Module):
         Raises:
             ValueError: If the image is not made of whole patches.
         """
-        height, width = images.shape[-2:]
+        height, width = image_size(images)
         size = self.patch_size
         if height % size or width % size or not height or not width:
             raise ValueError(

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from mmp3d.models.layers import (
     Block,
     RotaryTable,
+    image_size,
     init_transformer,
+    patch_grid,
     patch_positions,
     rotary_table,
     run,
@@ -107,7 +109,7 @@ class VGGT(nn.Module):
         images = resize_to_patches(inputs.images, self.input_width, self.patch_size)
         with _no_grad_if_frozen(self.aggregator):
             layers = self.aggregator(images)
-        grid = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
+        grid = patch_grid(images, self.patch_size)
         patches = [layer[:, 0, self.aggregator.first_patch :] for layer in layers]
         recompute = self.activation_checkpoint
         depth = run(self.depth_head, patches, grid, recompute=recompute)
@@ -199,9 +201,9 @@ class Aggregator(nn.Module):
         Args:
             images: RGB in 0..1; both sides a multiple of the patch size.
         """
-        num_views = images.shape[1]
+        num_views = int(images.shape[1])
         tokens = self._embed(images)  # B V N C
-        grid = images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
+        grid = patch_grid(images, self.patch_size)
         in_frame = rotary_table(
             patch_positions(grid, self.first_patch, images.device), self.head_dim
         )
@@ -224,7 +226,7 @@ class Aggregator(nn.Module):
 
     def _embed(self, images: Float[Tensor, 'B V 3 H W']) -> Float[Tensor, 'B V N C']:
         """Give camera, register and patch tokens of every view."""
-        batch_size, num_views = images.shape[:2]
+        batch_size, num_views = map(int, images.shape[:2])
         # Not buffers: a model built on the meta device would lose their values.
         mean, std = (
             images.new_tensor(v)[:, None, None] for v in (IMAGE_MEAN, IMAGE_STD)
@@ -257,15 +259,13 @@ def resize_to_patches(
     Raises:
         ValueError: If the result would be less than one patch high.
     """
-    height = patch_size * round(
-        images.shape[-2] * width / images.shape[-1] / patch_size
-    )
+    have_height, have_width = image_size(images)
+    height = patch_size * round(have_height * width / have_width / patch_size)
     if not height:
         raise ValueError(
-            f'an image of {images.shape[-2]}x{images.shape[-1]} pixels (height x '
-            f'width) is less than one patch of {patch_size} pixels high at width '
-            f'{width}. '
-            'Crop it to a less extreme aspect ratio.'
+            f'an image of {have_height}x{have_width} pixels (height x width) is less '
+            f'than one patch of {patch_size} pixels high at width {width}. Crop it '
+            'to a less extreme aspect ratio.'
         )
     resized = F.interpolate(
         images.flatten(0, 1), (height, width), mode='bilinear', align_corners=False

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mmp3d.models.layers import TokenReassembly, add_uv_embedding
+from mmp3d.models.layers import TokenReassembly, add_uv_embedding, image_size
 from mmp3d.registry import MODELS
 from mmp3d.utils import check_positive
 
@@ -114,10 +114,10 @@ class _Scratch(nn.Module):
         level2 = self.layer2_rn(maps[1])
         level3 = self.layer3_rn(maps[2])
         level4 = self.layer4_rn(maps[3])
-        out4 = self.refinenet4(level4, None, level3.shape[-2:])
-        out3 = self.refinenet3(out4, level3, level2.shape[-2:])
-        out2 = self.refinenet2(out3, level2, level1.shape[-2:])
-        height, width = level1.shape[-2:]
+        out4 = self.refinenet4(level4, None, image_size(level3))
+        out3 = self.refinenet3(out4, level3, image_size(level2))
+        out2 = self.refinenet2(out3, level2, image_size(level1))
+        height, width = image_size(level1)
         out1 = self.refinenet1(out2, level1, (2 * height, 2 * width))
         return out1, out2, out3, out4
 

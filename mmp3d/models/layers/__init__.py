@@ -26,6 +26,7 @@ from mmp3d.models.layers.rope import (
     rotary_table,
     rotate,
 )
+from mmp3d.models.layers.sizes import image_size, patch_grid
 from mmp3d.models.layers.token_reassembly import TokenReassembly
 
 __all__ = [
@@ -40,7 +41,9 @@ __all__ = [
     'TokenReassembly',
     'add_uv_embedding',
     'bicubic_matrix',
+    'image_size',
     'init_transformer',
+    'patch_grid',
     'patch_positions',
     'resize_grid',
     'rotary_table',

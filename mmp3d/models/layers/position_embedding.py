@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mmp3d.models.layers.sizes import image_size
+
 
 def resize_grid(
     values: Float[Tensor, 'H W C'], size: tuple[int, int]
@@ -24,11 +26,12 @@ def resize_grid(
         values: The learned grid.
         size: (rows, columns) wanted.
     """
-    if tuple(values.shape[:2]) == tuple(size):
+    have_rows, have_columns = (int(n) for n in values.shape[:2])
+    if (have_rows, have_columns) == tuple(size):
         return values
     rows, columns = (
         torch.tensor(bicubic_matrix(have, want), device=values.device)
-        for have, want in zip(values.shape[:2], size, strict=True)
+        for have, want in ((have_rows, size[0]), (have_columns, size[1]))
     )
     with _without_autocast(values.device):
         resized = torch.einsum('hH,HWC->hWC', rows, values.float())
@@ -83,7 +86,7 @@ def add_uv_embedding(
     """
     horizontal, vertical = (
         torch.tensor(wave, device=maps.device, dtype=maps.dtype)
-        for wave in uv_waves(*maps.shape[1:], aspect)
+        for wave in uv_waves(int(maps.shape[1]), *image_size(maps), aspect)
     )
     left, right = maps.chunk(2, dim=1)
     return torch.cat([left + horizontal[:, None], right + vertical[:, :, None]], dim=1)

@@ -28,7 +28,9 @@ def patch_positions(
         device: Where the result lives.
     """
     rows, columns = (torch.arange(1, n + 1, device=device) for n in grid)
-    patches = torch.cartesian_prod(rows, columns)
+    patches = torch.stack(
+        [rows[:, None].expand(grid), columns[None].expand(grid)], dim=-1
+    ).flatten(0, 1)
     return torch.cat([patches.new_zeros(num_special_tokens, 2), patches])
 
 
