@@ -5,7 +5,14 @@ May import ``geometry``, ``fileio``, ``structures`` and below. Start reading at
 """
 
 from mmp3d.datasets import transforms
+from mmp3d.datasets.checking import FileChecks
 from mmp3d.datasets.front3d import Front3DDataset
 from mmp3d.datasets.reconstruction_dataset import ReconstructionDataset, SampleFiles
 
-__all__ = ['Front3DDataset', 'ReconstructionDataset', 'SampleFiles', 'transforms']
+__all__ = [
+    'FileChecks',
+    'Front3DDataset',
+    'ReconstructionDataset',
+    'SampleFiles',
+    'transforms',
+]

@@ -31,16 +31,18 @@ class Front3DDataset(ReconstructionDataset):
     NeurIPS 2021.
     """
 
-    HOW_TO_GET = (
-        'Expected below data_root: meta/{train,val,test}.json (lists of scene_id, '
-        'image_id, height, width) and data/<scene_id>/ with rgb_<id>.png, '
-        'depth_<id>.exr, segmap_<id>.mapped.npz, geometry_<id>.npz, '
-        'segmentation_<id>.mapped.npz, weighting_<id>.npz. Get 3D-Front by the '
-        'instructions of github.com/xheon/panoptic-reconstruction and put it there, '
-        'or generate rooms of the same layout: python '
-        'tools/dataset_converters/make_synthrooms.py --out data/synthrooms --train 500 '
-        '--val 50 --test 100.'
-    )
+    def how_to_get(self) -> str:
+        """Say what is expected in ``data_root``, and where it comes from."""
+        return (
+            'Expected below data_root: meta/{train,val,test}.json (lists of scene_id, '
+            'image_id, height, width) and data/<scene_id>/ with rgb_<id>.png, '
+            'depth_<id>.exr, segmap_<id>.mapped.npz, geometry_<id>.npz, '
+            'segmentation_<id>.mapped.npz, weighting_<id>.npz. Get 3D-Front by the '
+            'instructions of github.com/xheon/panoptic-reconstruction and put or link '
+            'it there, or generate rooms of the same layout: python '
+            f'tools/dataset_converters/make_synthrooms.py --out {self.data_root} '
+            f'--grid {self.grid.dims[0]} --train 1000 --val 100 --test 100.'
+        )
 
     def sample_files(self, record: IndexRecord) -> SampleFiles:
         """Name the files of one sample."""

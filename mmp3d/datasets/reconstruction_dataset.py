@@ -78,8 +78,6 @@ class ReconstructionDataset(BaseDataset):
         CorruptFileError: If the index or the skip list is broken or names unknown ids.
     """
 
-    HOW_TO_GET = 'See the documentation of the dataset.'
-
     def __init__(
         self,
         data_root: str,
@@ -112,6 +110,10 @@ class ReconstructionDataset(BaseDataset):
         self._metainfo.update(_metainfo(self.label_space, self.grid))
 
     @abstractmethod
+    def how_to_get(self) -> str:
+        """Say what is expected in ``data_root``, and where it comes from."""
+
+    @abstractmethod
     def sample_files(self, record: IndexRecord) -> SampleFiles:
         """Name the files of one sample."""
 
@@ -125,12 +127,12 @@ class ReconstructionDataset(BaseDataset):
         if not root.is_dir():
             raise FileNotFoundError(
                 f'{type(self).__name__}: the dataset folder {root} does not exist. '
-                f'{self.HOW_TO_GET}'
+                f'{self.how_to_get()}'
             )
         if not Path(self.ann_file).is_file():
             raise FileNotFoundError(
                 f'{type(self).__name__}: the index {self.ann_file} does not exist. '
-                f'{self.HOW_TO_GET}'
+                f'{self.how_to_get()}'
             )
         records = read_index(self.ann_file)
         skipped = self._read_skipped({record.sample_id for record in records})

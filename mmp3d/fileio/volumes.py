@@ -41,9 +41,8 @@ def read_npz(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        KeyError: If the archive has no array of this name.
-        CorruptFileError: If the archive is broken, holds Python objects, or the array
-            has another kind or shape.
+        CorruptFileError: If the archive is broken, has no array of this name, or the
+            array holds Python objects or has another kind or shape.
     """
     path = existing_file(path)
     try:
@@ -65,8 +64,8 @@ def _read_member(
 ) -> Shaped[np.ndarray, ...]:
     names = [name.removesuffix('.npy') for name in archive.namelist()]
     if key not in names:
-        raise KeyError(
-            f'{path}: expected an array named {key!r}, the file has {sorted(names)}.'
+        raise CorruptFileError(
+            path, f'expected an array named {key!r}, the file has {sorted(names)}'
         )
     with archive.open(f'{key}.npy') as stream:
         array_shape, fortran, dtype = _read_header(path, stream)

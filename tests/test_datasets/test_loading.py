@@ -81,7 +81,7 @@ def test_wrong_panoptic_maps_are_refused(results, maps, words):
 
 def test_a_wrong_key_is_named(results):
     write_npz(results['files'].panoptic, labels=np.zeros((24, 32, 2), np.int16))
-    with pytest.raises(KeyError, match=r"the file has \['labels'\]"):
+    with pytest.raises(CorruptFileError, match=r"the file has \['labels'\]"):
         LoadPanopticMaps().transform(results)
 
 

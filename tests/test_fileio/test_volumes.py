@@ -56,7 +56,9 @@ def test_what_is_read_may_be_changed(path):
 
 def test_a_wrong_key_lists_the_right_ones(path):
     write_npz(path, volume=np.zeros(3), mask=np.zeros(3))
-    with pytest.raises(KeyError, match=r"'data', the file has \['mask', 'volume'\]"):
+    with pytest.raises(
+        CorruptFileError, match=r"'data', the file has \['mask', 'volume'\]"
+    ):
         read_npz(path, 'data')
 
 

@@ -77,11 +77,13 @@ def thing_labels(
     min_pixels: int,
 ) -> dict[int, int]:
     """Give {instance id: label} of the instances that count, by ascending id."""
-    ids, rows = np.unique(instances, return_inverse=True)
     num_classes = label_space.num_classes
-    votes = np.bincount(
-        rows.ravel() * num_classes + semantic.ravel(), minlength=len(ids) * num_classes
-    ).reshape(len(ids), num_classes)
+    pairs, counts = np.unique(
+        instances.astype(np.int64) * num_classes + semantic, return_counts=True
+    )
+    ids, rows = np.unique(pairs // num_classes, return_inverse=True)
+    votes = np.zeros((len(ids), num_classes), dtype=np.int64)
+    votes[rows, pairs % num_classes] = counts
     # Void is the last choice among equals: in the published maps it is 255, and the
     # smallest of equally frequent labels is taken.
     order = [*range(1, num_classes), label_space.void]
