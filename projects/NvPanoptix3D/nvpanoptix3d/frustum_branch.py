@@ -39,7 +39,7 @@ class FrustumBranch(nn.Module):
         criterion: Config of the losses (``FrustumCriterion``); ``None`` where the
             branch is only used.
         label_space: Name of the classes.
-        object_threshold: Class probability from which a query is an object.
+        object_mask_threshold: Class probability from which a query is an object.
         surface_limit: Voxels of at most this distance to a surface, in voxels, belong
             to their best query even where its mask is unsure.
 
@@ -54,7 +54,7 @@ class FrustumBranch(nn.Module):
         occupancy_lifting: dict,
         criterion: dict | None = None,
         label_space: str = 'front3d',
-        object_threshold: float = 0.8,
+        object_mask_threshold: float = 0.8,
         surface_limit: float = 1.5,
     ) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class FrustumBranch(nn.Module):
         self.decoder = MODELS.build(decoder)
         self.criterion = None if criterion is None else MODELS.build(criterion)
         self.label_space = LabelSpace.named(label_space)
-        self.object_threshold = object_threshold
+        self.object_mask_threshold = object_mask_threshold
         self.surface_limit = surface_limit
 
     def forward(
@@ -151,7 +151,7 @@ class FrustumBranch(nn.Module):
             frustum.tudf,
             inputs.grid.dims,
             label_space=self.label_space,
-            object_mask_threshold=self.object_threshold,
+            object_mask_threshold=self.object_mask_threshold,
             truncation=self.decoder.truncation,
             surface_limit=self.surface_limit,
         )
