@@ -1,0 +1,35 @@
+# Stage 2 of the tiny model on SynthRooms: the 3D part on top of a frozen stage 1.
+_base_ = [
+    './nvpanoptix3d_tiny.py',
+    '../_base_/datasets/synthrooms_3d.py',
+    '../_base_/schedules/tiny.py',
+    '../_base_/default_runtime.py',
+]
+load_from = 'work_dirs/nvpanoptix3d_tiny_stage1_synthrooms/iter_6000.pth'
+custom_hooks = [dict(type='CheckpointKeysHook', may_be_missing=['frustum_branch'])]
+default_hooks = dict(checkpoint=dict(interval=500))
+
+model = dict(
+    frozen=['backbone', 'pixel_decoder', 'panoptic_head'],
+    frustum_branch=dict(
+        type='FrustumBranch',
+        object_mask_threshold=0.5,
+        feature_projector=dict(type='FeatureProjector', in_channels=32, channels=32),
+        surface_lifting=dict(type='SurfaceLifting', truncation=3),  # voxels
+        occupancy_lifting=dict(type='OccupancyLifting'),
+        decoder=dict(
+            type='FrustumDecoder',
+            in_channels=(2, 128, 13, 16),
+            coarse_channels=112,
+            query_dim=96,
+            base_channels=8,
+            output_channels=12,
+            norm='per_voxel',
+            truncation=3.0),  # voxels
+        criterion=dict(
+            type='FrustumCriterion',
+            tudf_weight=5.0,
+            occupancy_weights=(50.0, 25.0, 10.0),
+            mask_weight=25.0,
+            occupancy_bands=(8.0, 6.0, 3.0),  # voxels
+            tudf_target_limit=3.0)))  # voxels
