@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from mmcv.ops import point_sample
 from torch import Tensor
 
 
+@runtime_checkable  # the shape checks of the tests look at instances
 class PointSource(Protocol):
     """Where random points come from; tests replay recorded ones."""
 

@@ -27,6 +27,7 @@ def label_space_of(meta: dict):
         FRONT3D,
         classes=tuple(f'class {i}' for i in range(num_classes)),
         palette=((0, 0, 0),) * num_classes,
+        display_palette=((0, 0, 0),) * num_classes,
         thing_labels=tuple(range(1, num_things + 1)),
     )
 

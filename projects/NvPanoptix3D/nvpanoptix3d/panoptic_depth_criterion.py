@@ -34,8 +34,8 @@ from projects.NvPanoptix3D.nvpanoptix3d.structures import ViewPredictions
 class _Targets:
     """Target masks of a batch; ``masks`` are padded to the size of the batch."""
 
-    labels: list[Int[Tensor, ' N']]
-    masks: list[Float[Tensor, 'N H W']]
+    labels: list[Int[Tensor, ' _']]
+    masks: list[Float[Tensor, '_ H W']]
     image_weights: Float[Tensor, ' B']
 
 
@@ -121,7 +121,7 @@ class PanopticDepthCriterion(nn.Module):
     def forward(
         self,
         views: ViewPredictions,
-        data_samples: list[PanopticReconstructionSample],
+        data_samples: Sequence[PanopticReconstructionSample],
         padded_size: tuple[int, int],
         room_mask: Bool[Tensor, 'B _ _'] | None = None,
         draw_points: PointSource = uniform_points,
@@ -164,7 +164,7 @@ class PanopticDepthCriterion(nn.Module):
     def match(
         self,
         views: ViewPredictions,
-        data_samples: list[PanopticReconstructionSample],
+        data_samples: Sequence[PanopticReconstructionSample],
         padded_size: tuple[int, int],
         draw_points: PointSource = uniform_points,
     ) -> list[Matching]:

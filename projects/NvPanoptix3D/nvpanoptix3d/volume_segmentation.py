@@ -112,7 +112,10 @@ def _flat_index(
 
 
 def _fill_grid(
-    values: Tensor, cells: Int[Tensor, ' M'], dims: tuple[int, int, int], empty: float
+    values: Tensor,
+    cells: Int[Tensor, ' M'],
+    dims: tuple[int, int, int],
+    empty: int | float,
 ) -> Tensor:
     grid = values.new_full((dims[0] * dims[1] * dims[2],), empty)
     grid[cells] = values

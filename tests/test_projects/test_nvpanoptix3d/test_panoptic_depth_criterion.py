@@ -111,14 +111,17 @@ def test_images_count_by_their_weight():
     views = views_of(2, 0)
     samples = [sample_of(loss_weight=1.0), sample_of(loss_weight=0.0)]
     first = ViewPredictions(
-        **{
-            **vars(views),
-            'final': QueryPredictions(
-                views.final.class_logits[:1], views.final.mask_logits[:1]
-            ),
-            'depth': views.depth[:1],
-            'plane_logits': views.plane_logits[:1],
-        }
+        final=QueryPredictions(
+            views.final.class_logits[:1], views.final.mask_logits[:1]
+        ),
+        auxiliary=(),
+        queries=views.queries[:1],
+        depth=views.depth[:1],
+        plane_logits=views.plane_logits[:1],
+        mask_features=views.mask_features[:1],
+        pyramid=tuple(level[:1] for level in views.pyramid),
+        depth_features=views.depth_features[:1],
+        pose_encoding=None,
     )
     options = {'use_point_sampling': False}
     both = criterion(**options)(views, samples, PADDED)
