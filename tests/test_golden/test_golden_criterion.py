@@ -90,7 +90,9 @@ def samples_of(fixture: Golden) -> list[PanopticReconstructionSample]:
         masks = fixture.tensor(f'image{b}/masks').float()
         if masks.shape[1:] != depth.shape and len(masks):
             # Dense masks were recorded at the size of the predictions.
-            masks = F.interpolate(masks[:, None], depth.shape, mode='nearest')[:, 0]
+            masks = F.interpolate(masks[:, None], depth.shape, mode='nearest-exact')[
+                :, 0
+            ]
         sample = PanopticReconstructionSample(
             metainfo={'loss_weight': float(fixture.inputs[f'image{b}/loss_weight'])}
         )

@@ -148,13 +148,15 @@ class PanopticDepthCriterion(nn.Module):
             terms = self._query_losses(predictions, targets, draw_points)
             losses.update({f'd{i}.{name}': term for name, term in terms.items()})
         losses['loss_depth'] = self.depth_weight * weighted_mean(
-            self._depth_errors(views.depth, data_samples, padded_size, room_mask),
+            self._depth_errors(
+                views.depth.float(), data_samples, padded_size, room_mask
+            ),
             targets.image_weights,
         )
         if views.plane_logits is not None:
             losses['loss_plane_occupancy'] = self.plane_occupancy_weight * (
                 weighted_mean(
-                    _plane_errors(views.plane_logits, data_samples),
+                    _plane_errors(views.plane_logits.float(), data_samples),
                     targets.image_weights,
                 )
             )
@@ -356,7 +358,7 @@ def _resize_masks(
 ) -> Float[Tensor, 'N h w']:
     if len(masks) == 0:
         return masks.new_zeros(0, *size)
-    return F.interpolate(masks[:, None], size, mode='nearest')[:, 0]
+    return F.interpolate(masks[:, None], size, mode='nearest-exact')[:, 0]
 
 
 def _pair_indices(
