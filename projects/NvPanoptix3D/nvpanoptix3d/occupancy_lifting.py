@@ -183,7 +183,7 @@ def _common_size(
         raise ValueError(
             f'plane_logits and the depth of the plane must agree in size, got '
             f'{tuple(plane_logits.shape[1:])} and {(height, width)}. Give the plane '
-            'occupancy head and FrustumBranch one plane_size.'
+            'occupancy head the reduced_size of the panoptic head.'
         )
     return height, width
 
