@@ -8,15 +8,16 @@ import re
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from golden import Golden, golden_files, load
 from torch import nn
 
 from mmp3d.models.backbones import Aggregator, DINOv2, resize_to_patches
+from mmp3d.models.data_preprocessors import ReconstructionDataPreprocessor
 from mmp3d.models.heads import CameraHead, DPTHead
 from mmp3d.models.layers import Block, rotary_table, rotate, uv_waves
 from mmp3d.models.necks import TokenPyramid
 from mmp3d.registry import MODELS
+from mmp3d.structures import FrustumGrid, PanopticReconstructionSample
 from projects.NvPanoptix3D.nvpanoptix3d.checkpoint_keys import to_ours, to_published
 
 
@@ -228,11 +229,18 @@ def test_padding_and_resize(path):
     expected = golden.outputs
     image = golden.tensor('image')
     step = meta['stored_step']
-    height, width = image.shape[-2:]
-    divisor = meta['size_divisibility']
-    padded = F.pad(image.float(), (0, -width % divisor, 0, -height % divisor)) / 255
-    assert list(padded.shape[-2:]) == expected['padded_hw'].tolist()
-    resized = resize_to_patches(padded[:, None], meta['target_width'], meta['patch'])
+    preprocess = ReconstructionDataPreprocessor(
+        pad_size_divisor=meta['size_divisibility'], pad_value=0.0
+    )
+    sample = PanopticReconstructionSample(metainfo={'grid': FrustumGrid()})
+    batch = preprocess(
+        {
+            'inputs': {'img': list(image), 'K': [torch.eye(3)] * len(image)},
+            'data_samples': [sample] * len(image),
+        }
+    )['inputs']
+    assert list(batch.padded_size) == expected['padded_hw'].tolist()
+    resized = resize_to_patches(batch.images, meta['target_width'], meta['patch'])
     assert list(resized.shape) == expected['output_shape'].tolist()
     assert list(resized.shape[-2:]) == expected['resized_hw'].tolist()
     assert_close(resized[..., ::step, ::step], expected['resized_sampled'], 1e-5)
