@@ -275,7 +275,7 @@ def build_chair(rng: Generator, style: Palette) -> Furniture:
                 tilt,
             )
         )
-    return Furniture(_LABEL['chair'], tuple(parts), (w, d + 0.06, height))
+    return Furniture(_LABEL['chair'], tuple(parts), (w, d + 0.07, height))
 
 
 def build_office_chair(rng: Generator, style: Palette) -> Furniture:
@@ -390,7 +390,8 @@ def build_sofa(rng: Generator, style: Palette) -> Furniture:
                     (-0.35, 0.0, -sx * float(rng.uniform(0.1, 0.4))),
                 )
             )
-    return Furniture(_LABEL['sofa'], tuple(parts), (w, d, back))
+    height = max(back, seat + 0.42)
+    return Furniture(_LABEL['sofa'], tuple(parts), (w, d, height))
 
 
 def build_dining_table(rng: Generator, style: Palette) -> Furniture:
