@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import os
 
 import mmengine.dist.utils
 import mmengine.runner.runner
@@ -37,10 +38,38 @@ def repair_resume() -> None:
 
     Reason: mmengine stores its log buffers as arbitrary objects, which torch >= 2.6
     refuses to load; allowing them as they are would mean to allow ``builtins.getattr``.
-    Ours are stored as tensors and one harmless function.
+    Ours are stored as tensors and one harmless function, numpy scalars as numbers.
     """
     copyreg.pickle(HistoryBuffer, _reduce_history_buffer)
     torch.serialization.add_safe_globals([rebuild_history_buffer])
+    host_save = mmengine.runner.runner.save_checkpoint
+    if getattr(host_save, 'repaired', False):
+        return
+
+    @functools.wraps(host_save)
+    def save_checkpoint(checkpoint: dict, filename: str, **options: object) -> None:
+        checkpoint = plain_values(checkpoint)
+        if '://' in filename:
+            host_save(checkpoint, filename, **options)
+            return
+        # Whole or not at all: a run may be killed while it writes.
+        host_save(checkpoint, f'{filename}.part', **options)
+        os.replace(f'{filename}.part', filename)
+
+    save_checkpoint.repaired = True
+    mmengine.runner.runner.save_checkpoint = save_checkpoint
+
+
+def plain_values(value: object) -> object:
+    """Replace numpy scalars in nested containers by Python's own numbers."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        items = {key: plain_values(item) for key, item in value.items()}
+        return items if type(value) is dict else type(value)(items)
+    if type(value) in (list, tuple):
+        return type(value)(plain_values(item) for item in value)
+    return value
 
 
 def repair_cpu_processes() -> None:

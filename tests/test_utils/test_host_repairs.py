@@ -6,14 +6,20 @@ import os
 import pickle
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
+import mmengine.runner.runner
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
-from mmp3d.utils.host_repairs import rebuild_history_buffer, repair_host
+from mmp3d.utils.host_repairs import (
+    plain_values,
+    rebuild_history_buffer,
+    repair_host,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,6 +36,17 @@ def test_log_buffers_survive_safe_loading(tmp_path: Path):
     assert buffer.mean() == 2.0
     buffer.update(6.0)
     assert buffer.current() == 6.0
+
+
+def test_numpy_scalars_become_numbers(tmp_path: Path):
+    repair_host()
+    state = OrderedDict(eta=np.float64(1.5), nested=[(np.int64(2), 'a'), torch.ones(2)])
+    assert type(plain_values(state)['eta']) is float
+    path = tmp_path / 'a.pth'
+    mmengine.runner.runner.save_checkpoint(state, str(path))
+    loaded = torch.load(path, weights_only=True)
+    assert loaded['eta'] == 1.5 and loaded['nested'][0] == (2, 'a')
+    assert [p.name for p in tmp_path.iterdir()] == ['a.pth']
 
 
 def test_arbitrary_functions_stay_forbidden(tmp_path: Path):
