@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import OpenEXR
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from mmp3d.fileio.errors import CorruptFileError, PathLike, existing_file
 from mmp3d.fileio.paths import atomic_write
@@ -44,7 +44,7 @@ def read_exr(path: PathLike) -> Float32[np.ndarray, 'H W']:
     return np.array(chosen, dtype=np.float32)
 
 
-def write_exr(path: PathLike, depth: Float32[np.ndarray, 'H W']) -> None:
+def write_exr(path: PathLike, depth: Float[np.ndarray, 'H W']) -> None:
     """Write one map losslessly into channel Z.
 
     Raises:

@@ -6,7 +6,7 @@ All distances are in voxels of the finest grid, at every stride.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -53,8 +53,8 @@ def coarse_weights(
 
 
 def instance_masks(
-    instance_volume: Int[Tensor, 'X Y Z'],
-    semantic: Int[Tensor, 'X Y Z'],
+    instance_volume: Integer[Tensor, 'X Y Z'],
+    semantic: Integer[Tensor, 'X Y Z'],
     instance_ids: Int[Tensor, ' N'],
     labels: Int[Tensor, ' N'],
 ) -> Bool[Tensor, 'N X Y Z']:

@@ -131,7 +131,7 @@ def test_colours_change_and_stay_images():
 )
 def test_each_distortion_does_what_it_says(monkeypatch, arguments, expected):
     neutral = {
-        'brightness': 0,
+        'brightness': 0.0,
         'contrast': (1.0, 1.0),
         'saturation': (1.0, 1.0),
         'hue': 0,
@@ -146,7 +146,7 @@ def test_hue_turns_around_the_circle(monkeypatch):
     monkeypatch.setattr(np.random, 'rand', lambda: 0.0)
     monkeypatch.setattr(np.random, 'randint', lambda low, high: 60)  # 120 degrees
     red = np.full((4, 5, 3), (200, 0, 0), np.uint8)
-    distort = DistortColours(0, (1, 1), (1, 1), hue=90)
+    distort = DistortColours(0.0, (1.0, 1.0), (1.0, 1.0), hue=90)
     np.testing.assert_allclose(
         distort.transform({'img': red})['img'][0, 0], [0, 200, 0]
     )

@@ -68,5 +68,5 @@ def test_a_missing_file_is_not_called_corrupt(tmp_path):
 
 def test_wrong_arrays_are_not_written(tmp_path):
     for wrong in (np.zeros((2, 3, 1)), np.zeros((2, 3), int), np.zeros((0, 3))):
-        with pytest.raises(ValueError, match='must be float H W and not empty'):
+        with pytest.raises((ValueError, TypeError), match=r'not empty|Float\['):
             write_exr(tmp_path / 'a.exr', wrong)

@@ -92,8 +92,8 @@ def test_grey_images_survive_a_round_trip(tmp_path):
 
 
 def test_wrong_arrays_are_not_written(tmp_path):
-    with pytest.raises(ValueError, match='must be uint8 H W 3'):
+    with pytest.raises((ValueError, TypeError), match=r'must be uint8|UInt8\['):
         write_image(tmp_path / 'a.png', np.zeros((4, 5, 3)))
-    with pytest.raises(ValueError, match='must be uint16 H W'):
+    with pytest.raises((ValueError, TypeError), match=r'must be uint16|UInt16\['):
         write_gray16(tmp_path / 'a.png', np.zeros((4, 5), np.uint8))
     assert not list(tmp_path.iterdir())

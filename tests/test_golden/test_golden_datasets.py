@@ -74,7 +74,7 @@ def _dataset(root: Path, fixture: golden.Golden) -> Front3DDataset:
             {'type': 'LoadPanopticMaps'},
             {'type': 'LoadVolumes'},
             {'type': 'LoadFrustumMask'},
-            {'type': 'MakePlaneDepth', 'plane_size': meta['depth_size_hw']},
+            {'type': 'MakePlaneDepth', 'plane_size': tuple(meta['depth_size_hw'])},
             resize,
             {
                 'type': 'MakeInstanceTargets',

@@ -29,7 +29,7 @@ class DistortColours(BaseTransform):
 
     def __init__(
         self,
-        brightness: float = 32,
+        brightness: float = 32.0,
         contrast: tuple[float, float] = (0.5, 1.5),
         saturation: tuple[float, float] = (0.5, 1.5),
         hue: int = 18,
@@ -43,7 +43,7 @@ class DistortColours(BaseTransform):
         """Apply to one sample."""
         image = results['img']
         if _coin():
-            image = _affine(image, 1, np.random.uniform(-1, 1) * self.brightness)
+            image = _affine(image, 1.0, np.random.uniform(-1, 1) * self.brightness)
         contrast_first = _coin()
         if contrast_first:
             image = self._change_contrast(image)
@@ -58,7 +58,7 @@ class DistortColours(BaseTransform):
     ) -> UInt8[np.ndarray, 'H W 3']:
         if not _coin():
             return image
-        return _affine(image, np.random.uniform(*self.contrast), 0)
+        return _affine(image, np.random.uniform(*self.contrast), 0.0)
 
     def _change_saturation_and_hue(
         self, image: UInt8[np.ndarray, 'H W 3']
@@ -69,7 +69,7 @@ class DistortColours(BaseTransform):
         hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
         if change_saturation:
             factor = np.random.uniform(*self.saturation)
-            hsv[..., 1] = _affine(hsv[..., 1], factor, 0)
+            hsv[..., 1] = _affine(hsv[..., 1], factor, 0.0)
         if change_hue:
             shift = np.random.randint(-self.hue, self.hue + 1)
             hsv[..., 0] = (hsv[..., 0].astype(np.int16) + shift) % 180

@@ -111,10 +111,10 @@ class RandomFlipReconstruction(BaseTransform):
         grid: FrustumGrid = results['grid']
         fill = {
             'gt_tudf': grid.truncation,
-            'gt_semantic_volume': 0,
-            'gt_instance_volume': 0,
-            'gt_weights': 0,
-            'frustum_mask': False,
+            'gt_semantic_volume': 0.0,
+            'gt_instance_volume': 0.0,
+            'gt_weights': 0.0,
+            'frustum_mask': 0.0,
         }
         for key, value in fill.items():
             if key in results:

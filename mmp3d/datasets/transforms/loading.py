@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Integer, Shaped
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
@@ -168,7 +168,7 @@ class LoadVolumes(BaseTransform):
 
     def _labels(
         self, results: dict
-    ) -> tuple[Int[np.ndarray, 'X Y Z'], Int[np.ndarray, 'X Y Z']]:
+    ) -> tuple[Integer[np.ndarray, 'X Y Z'], Integer[np.ndarray, 'X Y Z']]:
         path = results['files'].segmentation
         dims = results['grid'].dims
         stored = read_npz(path, 'data', ndim=4, kinds='iu')
@@ -271,8 +271,8 @@ def _check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -
 
 def _check_labels(
     path: Path,
-    semantic: Int[np.ndarray, '*domain'],
-    instances: Int[np.ndarray, '*domain'],
+    semantic: Integer[np.ndarray, '*domain'],
+    instances: Integer[np.ndarray, '*domain'],
     label_space: LabelSpace,
 ) -> None:
     low, high = int(semantic.min()), int(semantic.max())
