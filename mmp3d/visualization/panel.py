@@ -246,7 +246,7 @@ def _is_shell(
 
 def _inner_sheets(
     mesh: TriangleMesh, is_shell: Bool[np.ndarray, ' N']
-) -> tuple[TriangleMesh, Bool[np.ndarray, ' N']]:
+) -> tuple[TriangleMesh, Bool[np.ndarray, ' K']]:
     """Leave out the sheets of walls, floor and ceiling that the camera cannot see."""
     away = np.einsum('nc,nc->n', mesh.vertices, mesh.normals) > 0
     hidden = (is_shell & away)[mesh.faces].sum(axis=1) >= 2

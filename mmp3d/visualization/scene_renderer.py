@@ -6,6 +6,7 @@ The rasteriser is plain numba: no window system, no GPU, no driver.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import cv2
 import numba
@@ -195,6 +196,7 @@ def _blur(image: Float[np.ndarray, 'H W'], sigma: float) -> Float[np.ndarray, 'H
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+@no_type_check  # the shape checks of tests cannot wrap compiled code
 @numba.njit(cache=True)
 def _rasterise(
     pixels: Float[np.ndarray, 'N 2'],
