@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmp3d.geometry.rigid import apply_matrix
 
-Intrinsics = Float[Tensor | np.ndarray, '*B 3 3']
+Intrinsics = Float[Tensor | np.ndarray, '*B n n']
 
 
 def _copy(K: Intrinsics) -> Intrinsics:

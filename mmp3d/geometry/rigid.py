@@ -8,8 +8,8 @@ from torch import Tensor
 
 
 def apply_matrix(
-    matrix: Float[Tensor, '*B 3 3'], points: Float[Tensor, '*B N 3']
-) -> Float[Tensor, '*B N 3']:
+    matrix: Float[Tensor, '*#B 3 3'], points: Float[Tensor, '*#B N 3']
+) -> Float[Tensor, '*_ N 3']:
     """Multiply each point (a column vector) by a matrix, in the points' precision.
 
     A matrix product would be rounded by autocast and by TF32, which moves points by
@@ -23,8 +23,8 @@ def apply_matrix(
 
 
 def transform_points(
-    a2b: Float[Tensor, '*B 4 4'], points: Float[Tensor, '*B N 3']
-) -> Float[Tensor, '*B N 3']:
+    a2b: Float[Tensor, '*#B 4 4'], points: Float[Tensor, '*#B N 3']
+) -> Float[Tensor, '*_ N 3']:
     """Express points of frame a in frame b. Any affine transform will do."""
     return apply_matrix(a2b[..., :3, :3], points) + a2b[..., None, :3, 3]
 

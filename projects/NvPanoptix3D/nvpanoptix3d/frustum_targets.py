@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
 from mmp3d.geometry.distance_field import coarse_occupancy, coarse_weights
@@ -44,8 +44,8 @@ class LabelMasks:
         labels: Of each target.
     """
 
-    instance_volume: Int[Tensor, 'X Y Z']
-    semantic: Int[Tensor, 'X Y Z']
+    instance_volume: Integer[Tensor, 'X Y Z']
+    semantic: Integer[Tensor, 'X Y Z']
     instance_ids: Int[Tensor, ' G']
     labels: Int[Tensor, ' G']
 
@@ -83,7 +83,9 @@ class LabelMasks:
 
 
 def _entries(
-    volume: Int[Tensor, 'X Y Z'], values: Int[Tensor, ' G'], chosen: Bool[Tensor, ' G']
+    volume: Integer[Tensor, 'X Y Z'],
+    values: Int[Tensor, ' G'],
+    chosen: Bool[Tensor, ' G'],
 ) -> tuple[Int[Tensor, ' N'], Int[Tensor, 'N 3']]:
     """Target and index of every voxel that holds the value of a chosen target.
 

@@ -15,6 +15,7 @@ from test_projects.test_nvpanoptix3d.lifting_inputs import (
 
 from mmp3d.models.matchers import Matching
 from mmp3d.registry import MODELS
+from mmp3d.sparse import SparseVoxels
 from mmp3d.structures import (
     CameraBatch,
     FrustumGrid,
@@ -23,7 +24,10 @@ from mmp3d.structures import (
     VolumeData,
 )
 from projects.NvPanoptix3D.nvpanoptix3d.frustum_branch import FrustumBranch
-from projects.NvPanoptix3D.nvpanoptix3d.structures import ViewPredictions
+from projects.NvPanoptix3D.nvpanoptix3d.structures import (
+    FrustumPredictions,
+    ViewPredictions,
+)
 
 GRID = FrustumGrid(dims=(64, 64, 64), voxel_size=0.12)
 PLANE = (12, 16)
@@ -101,6 +105,15 @@ def _pairs() -> list[Matching]:
     return [Matching(torch.tensor([1, 3]), torch.tensor([1, 0]))] * BATCH
 
 
+def _nothing() -> FrustumPredictions:
+    voxels = SparseVoxels(torch.zeros(0, 4).int(), torch.zeros(0, 1), 1, BATCH)
+    cells = torch.zeros(BATCH, 16, 16, 16)
+    queries = torch.zeros(BATCH, QUERIES, 1)
+    return FrustumPredictions(
+        cells, voxels, voxels, None, None, voxels, queries, voxels
+    )
+
+
 def test_all_weights_that_losses_reach_are_trained():
     branch, inputs = _branch(), _inputs()
     frustum = branch(_views(), _images(), inputs, with_coarse_masks=True)
@@ -133,6 +146,7 @@ def test_a_batch_is_its_images_one_by_one():
         replace(
             views,
             queries=views.queries[1:],
+            depth=views.depth[1:],
             plane_logits=views.plane_logits[1:],
             mask_features=views.mask_features[1:],
             pyramid=tuple(level[1:] for level in views.pyramid),
@@ -165,10 +179,10 @@ def test_views_without_plane_occupancy_are_refused():
 
 def test_a_branch_without_criterion_cannot_be_trained():
     with pytest.raises(RuntimeError, match='built without a criterion'):
-        _branch(with_criterion=False).loss(None, _inputs(), [], [])
+        _branch(with_criterion=False).loss(_nothing(), _inputs(), [], [])
 
 
 def test_volumes_of_another_grid_are_refused():
     samples = [_sample(), _sample((64, 64, 32))]
     with pytest.raises(ValueError, match=r"gt_volume of sample 'room_7' must have"):
-        _branch().loss(None, _inputs(), samples, _pairs())
+        _branch().loss(_nothing(), _inputs(), samples, _pairs())
