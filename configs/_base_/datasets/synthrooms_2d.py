@@ -18,6 +18,8 @@ __train_pipeline = [
     # Volume and frustum are read for the plane occupancy only, and then dropped.
     dict(type='LoadVolumes', volumes=('geometry',), stored_flipped=True),
     dict(type='LoadFrustumMask', stored_flipped=True),
+    dict(type='RandomFlipReconstruction', prob=0.5),
+    dict(type='DistortColours'),
     dict(type='MakePlaneDepth', plane_size=(60, 80)),
     dict(type='MakeInstanceTargets', min_instance_pixels=200),
     dict(

@@ -19,6 +19,8 @@ __train_pipeline = [
         volumes=('geometry', 'segmentation', 'weighting'),
         stored_flipped=True),
     dict(type='LoadFrustumMask', stored_flipped=True),
+    dict(type='RandomFlipReconstruction', prob=0.5),
+    dict(type='DistortColours'),
     dict(type='MakeInstanceTargets', min_instance_pixels=200),
     dict(type='PackReconstructionInputs', with_3d=True),
 ]
