@@ -161,7 +161,8 @@ class LoadVolumes(BaseTransform):
         grid: FrustumGrid = results['grid']
         path = results['files'].geometry
         stored = read_npz(path, 'data', kinds='iuf', shape=grid.dims)
-        tudf = np.abs(self._turn(stored.astype(np.float32, copy=False)))
+        tudf = self._turn(stored, np.float32)
+        np.abs(tudf, out=tudf)
         if np.isnan(tudf.max()):
             raise CorruptFileError(path, 'distances must be numbers, got NaN')
         return np.minimum(tudf, np.float32(grid.truncation), out=tudf)
@@ -181,21 +182,25 @@ class LoadVolumes(BaseTransform):
         semantic, instances = stored
         _check_labels(path, semantic, instances, results['label_space'])
         return (
-            self._turn(semantic.astype(np.uint8, copy=False)),
-            self._turn(instances.astype(np.int32, copy=False)),
+            self._turn(semantic, np.uint8),
+            self._turn(instances, np.int32),
         )
 
     def _weights(self, results: dict) -> Float[np.ndarray, 'X Y Z']:
         path = results['files'].weighting
         stored = read_npz(path, 'data', kinds='iuf', shape=results['grid'].dims)
-        weights = self._turn(stored.astype(np.float32, copy=False))
+        weights = self._turn(stored, np.float32)
         # One comparison finds negative numbers and NaN.
         if not (weights.min() >= 0 and np.isfinite(weights.max())):
             raise CorruptFileError(path, 'weights must be finite and not negative')
         return weights
 
-    def _turn(self, volume: Shaped[np.ndarray, 'X Y Z']) -> Shaped[np.ndarray, 'X Y Z']:
-        return turn_stored(volume) if self.stored_flipped else volume
+    def _turn(
+        self, volume: Shaped[np.ndarray, 'X Y Z'], dtype: type
+    ) -> Shaped[np.ndarray, 'X Y Z']:
+        if self.stored_flipped:
+            return turn_stored(volume, dtype)
+        return volume.astype(dtype, copy=False)
 
 
 @TRANSFORMS.register_module()
@@ -241,12 +246,18 @@ def _stored_mask(
     path: Path, dims: tuple[int, int, int], flipped: bool
 ) -> Bool[np.ndarray, 'X Y Z']:
     mask = read_npz(path, 'mask', kinds='b', shape=dims)
-    return turn_stored(mask) if flipped else mask
+    return turn_stored(mask, bool) if flipped else mask
 
 
-def turn_stored(volume: Shaped[np.ndarray, 'X Y Z']) -> Shaped[np.ndarray, 'X Y Z']:
+def turn_stored(
+    volume: Shaped[np.ndarray, 'X Y Z'], dtype: type
+) -> Shaped[np.ndarray, 'X Y Z']:
     """Turn a volume by 180 degrees about the optical axis (mirror x and y)."""
-    return np.ascontiguousarray(volume[::-1, ::-1])
+    # Turned and converted in one pass: each pass over 256 cubed costs a tenth of a
+    # second.
+    turned = np.empty(volume.shape, dtype)
+    np.copyto(turned, volume[::-1, ::-1], casting='unsafe')
+    return turned
 
 
 def resize_nearest(
