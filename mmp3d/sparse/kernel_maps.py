@@ -44,7 +44,8 @@ class Gather:
         count = len(self.table) * len(self.taps)
         block = rows.new_zeros(count + 1, rows.shape[1])
         block[self.slots] = rows
-        return block[:count].reshape(len(self.table), -1)
+        columns = len(self.taps) * rows.shape[1]
+        return block[:count].reshape(len(self.table), columns)
 
 
 @dataclass(frozen=True)

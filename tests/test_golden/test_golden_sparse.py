@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from itertools import takewhile
 
 import numpy as np
 import pytest
@@ -50,7 +50,10 @@ def load_weights(layer, weights, published, prefix):
     }
     converted = to_ours(state)
     assert not converted.unknown
-    stem = os.path.commonprefix(list(converted.state)).rpartition('.')[0] + '.'
+    names = [name.split('.') for name in converted.state]
+    shared = takewhile(lambda part: len(set(part)) == 1, zip(*names, strict=False))
+    depth = min(len(list(shared)), min(map(len, names)) - 1)
+    stem = '.'.join([*names[0][:depth], ''])
     layer.load_state_dict({k.removeprefix(stem): v for k, v in converted.state.items()})
     return layer
 
