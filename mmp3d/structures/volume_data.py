@@ -15,7 +15,9 @@ class VolumeData(BaseDataElement):
     (labels), ``instance_ids``, ``weights``, ``frustum_mask``, ``ids`` (panoptic).
     """
 
-    def __setattr__(self, name: str, value: torch.Tensor | np.ndarray) -> None:
+    def __setattr__(
+        self, name: str, value: torch.Tensor | np.ndarray | set[str]
+    ) -> None:
         if name in ('_metainfo_fields', '_data_fields'):
             super().__setattr__(name, value)
             return
