@@ -20,7 +20,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='.pth of a runner or .safetensors')
     parser.add_argument('images', nargs='+', help='files, globs or folders (png, jpg)')
-    parser.add_argument('--out', required=True, help='one folder per image is made here')
+    parser.add_argument(
+        '--out', required=True, help='one folder per image is made here'
+    )
     parser.add_argument(
         '--intrinsics',
         nargs=4,
@@ -28,7 +30,9 @@ def parse_args() -> argparse.Namespace:
         metavar=('FX', 'FY', 'CX', 'CY'),
         help="in pixels of the images; default: those of the model's dataset",
     )
-    parser.add_argument('--device', help='cpu, cuda, ...; default: a GPU if there is one')
+    parser.add_argument(
+        '--device', help='cpu, cuda, ...; default: a GPU if there is one'
+    )
     return parser.parse_args()
 
 
@@ -57,10 +61,17 @@ def find_images(patterns: list[str]) -> list[Path]:
 
 
 def folder_names(images: list[Path]) -> list[str]:
-    """Give every image a folder of its own: its stem, numbered where stems repeat."""
+    """Give every image a folder of its own: its stem, with its folder if stems repeat.
+
+    What still repeats is numbered.
+    """
+    stems = [image.stem for image in images]
     names: list[str] = []
     for image in images:
-        name, number = image.stem, 2
+        name = image.stem
+        if stems.count(name) > 1:
+            name = f'{image.resolve().parent.name}_{name}'
+        number = 2
         while name in names:
             name, number = f'{image.stem}_{number}', number + 1
         names.append(name)

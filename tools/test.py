@@ -55,9 +55,7 @@ def main() -> None:
             )
         hook.draw = True
         hook.test_out_dir = args.show_dir
-    runner = (
-        RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    )
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.test()
 
 

@@ -8,14 +8,20 @@ from pathlib import Path
 import mmengine
 import numpy as np
 import torch
+from mmcv.transforms import BaseTransform, Compose
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
+from mmp3d.datasets.transforms import (
+    LoadFreeImage,
+    LoadFrustumMask,
+    PackReconstructionInputs,
+)
 from mmp3d.engine.checkpoint_loading import load_local_checkpoint
 from mmp3d.engine.hooks.checkpoint_keys_hook import check_checkpoint_keys
-from mmp3d.registry import INFERENCERS, MODELS, TRANSFORMS
+from mmp3d.registry import DATASETS, INFERENCERS, MODELS
 from mmp3d.structures import PanopticReconstructionSample
 
 Image = str | Path | np.ndarray
@@ -55,17 +61,24 @@ class PanopticReconstructionInferencer:
         for module in config.get('custom_imports', {}).get('imports', ()):
             import_modules_from_strings(module)
         init_default_scope(config.get('default_scope', 'mmp3d'))
-        if 'infer_pipeline' not in config:
-            raise KeyError(
-                'the config has no infer_pipeline, the transforms for an image without '
-                'ground truth; see configs/_base_/datasets/'
-            )
         self.cfg = config
         self.device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-        self.pipeline = Compose(
-            [TRANSFORMS.build(step) for step in config.infer_pipeline]
-        )
+        self.pipeline = Compose(self._pipeline_steps())
         self.model = self._build_model(checkpoint)
+
+    def _pipeline_steps(self) -> list[BaseTransform]:
+        dataset = self.cfg.test_dataloader.dataset
+        K, target_size = DATASETS.get(dataset.type).default_camera()
+        return [
+            LoadFreeImage(
+                target_size=target_size,
+                K=K,
+                grid=dataset.get('grid', {}),
+                label_space=dataset.get('label_space', 'front3d'),
+            ),
+            LoadFrustumMask(),
+            PackReconstructionInputs(with_3d='frustum_branch' in self.cfg.model),
+        ]
 
     def _build_model(self, checkpoint: str | Path | None) -> torch.nn.Module:
         model = MODELS.build(self.cfg.model)

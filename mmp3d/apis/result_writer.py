@@ -26,7 +26,9 @@ from mmp3d.visualization import (
 
 
 def write_results(
-    sample: PanopticReconstructionSample, image: UInt8[np.ndarray, 'H W 3'], folder: Path
+    sample: PanopticReconstructionSample,
+    image: UInt8[np.ndarray, 'H W 3'],
+    folder: Path,
 ) -> dict[str, Path]:
     """Write the predictions of one image into a folder.
 
@@ -110,7 +112,8 @@ def _write_volumes(
     tudf = sample.pred_volume.tudf.cpu().numpy().astype(np.float32)
     panoptic = sample.pred_volume_seg.cpu()
     paths = {
-        name: folder / name for name in ('volumes.npz', 'mesh.glb', 'mesh_instances.glb')
+        name: folder / name
+        for name in ('volumes.npz', 'mesh.glb', 'mesh_instances.glb')
     }
     write_npz(
         paths['volumes.npz'],

@@ -61,6 +61,11 @@ class Front3DDataset(ReconstructionDataset):
             frustum_mask=self._frustum_mask_path(),
         )
 
+    @staticmethod
+    def default_camera() -> tuple[Float64[np.ndarray, '3 3'], tuple[int, int]]:
+        """K for an image of unknown camera, and the (height, width) it is for."""
+        return _K.copy(), _K_SIZE
+
     def intrinsics(self, record: IndexRecord) -> Float64[np.ndarray, '3 3']:
         """Give K in pixels of the sample's files."""
         size = (record.height, record.width)

@@ -12,6 +12,7 @@ from mmp3d.datasets.transforms.geometric import (
 )
 from mmp3d.datasets.transforms.loading import (
     LoadDepthMap,
+    LoadFreeImage,
     LoadFrustumMask,
     LoadPanopticMaps,
     LoadReconstructionImage,
@@ -22,6 +23,7 @@ from mmp3d.datasets.transforms.targets import MakeInstanceTargets, MakePlaneDept
 __all__ = [
     'DistortColours',
     'LoadDepthMap',
+    'LoadFreeImage',
     'LoadFrustumMask',
     'LoadPanopticMaps',
     'LoadReconstructionImage',

@@ -57,6 +57,8 @@ class PackReconstructionInputs(BaseTransform):
 
     def _sample(self, results: dict) -> PanopticReconstructionSample:
         metainfo = {key: results[key] for key in _META}
+        if 'intrinsics_source' in results:
+            metainfo['intrinsics_source'] = results['intrinsics_source']
         sample = PanopticReconstructionSample(metainfo=metainfo)
         if 'gt_masks' in results:
             sample.gt_instances = InstanceData(

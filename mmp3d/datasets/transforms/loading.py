@@ -52,6 +52,67 @@ class LoadReconstructionImage(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class LoadFreeImage(BaseTransform):
+    """Read an image that belongs to no dataset, and give it a camera and a grid.
+
+    The image is resized to ``target_size`` whatever its aspect ratio, as the published
+    system does; ``K`` follows. Adds ``img``, ``ori_shape``, ``img_shape``, ``K``,
+    ``intrinsics_source`` and what else a dataset would.
+
+    Args:
+        target_size: (height, width) that the model was trained at.
+        K: Intrinsics to assume, in pixels of ``target_size``; ``results['K']``, in
+            pixels of the image itself, goes before it.
+        grid: Parameters of ``FrustumGrid``.
+        label_space: Name of the ``LabelSpace``.
+    """
+
+    def __init__(
+        self,
+        target_size: Sequence[int],
+        K: Float[np.ndarray, '3 3'],
+        grid: dict,
+        label_space: str,
+    ) -> None:
+        height, width = target_size
+        self.target_size = (height, width)
+        self.K = np.asarray(K, dtype=np.float64)
+        self.grid = FrustumGrid(**grid)
+        self.label_space = LabelSpace.named(label_space)
+
+    def transform(self, results: dict) -> dict:
+        """Apply to one image: ``img`` (uint8 H W 3), or ``img_path`` to read.
+
+        Raises:
+            CorruptFileError: If the file is broken.
+            ValueError: If ``img`` is not an RGB image.
+        """
+        if 'img' not in results:
+            results['img'] = read_image(results['img_path'])
+        image = results['img']
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(
+                'an image must be an RGB array H W 3 of uint8, got '
+                f'{tuple(image.shape)} of {image.dtype}'
+            )
+        size, target = image.shape[:2], self.target_size
+        given = 'K' in results
+        K = geometry.scale_intrinsics(results['K'], size, target) if given else self.K
+        if size != target:
+            results['img'] = np.array(Image.fromarray(image).resize(target[::-1]))
+        results.update(
+            ori_shape=size,
+            img_shape=target,
+            K=K,
+            intrinsics_source='user' if given else 'dataset',
+            grid=self.grid,
+            label_space=self.label_space,
+            loss_weight=1.0,
+        )
+        return results
+
+
+@TRANSFORMS.register_module()
 class LoadDepthMap(BaseTransform):
     """Read the depth map and bring it to the target size (nearest).
 
@@ -225,7 +286,7 @@ class LoadFrustumMask(BaseTransform):
             CorruptFileError: If the file is broken or does not fit the grid.
         """
         grid: FrustumGrid = results['grid']
-        path = results['files'].frustum_mask
+        path = results['files'].frustum_mask if 'files' in results else None
         if path is None:
             K = tuple(map(tuple, results['K'].tolist()))
             results['frustum_mask'] = _computed_mask(K, results['img_shape'], grid)
