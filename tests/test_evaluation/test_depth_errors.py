@@ -27,7 +27,7 @@ def test_no_valid_pixel():
 
 def test_bad_maps_are_refused():
     # Where the shape annotations are checked, they refuse first, with a TypeError.
-    with pytest.raises((ValueError, TypeError), match='resize the|Type-check error'):
+    with pytest.raises((ValueError, TypeError), match=r'resize the|Type-check error'):
         depth_errors(np.ones((2, 3)), np.ones((3, 2)), (0.4, 6.0))
     with pytest.raises(ValueError, match='1 predicted depths are not finite'):
         depth_errors(np.array([[np.nan, 1]]), np.ones((1, 2)), (0.4, 6.0))

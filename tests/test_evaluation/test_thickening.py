@@ -123,7 +123,9 @@ def test_no_surface_no_segment_and_an_unknown_id():
 def test_bad_volumes_are_refused():
     ids = np.zeros((4, 5, 6), np.int32)
     # Where the shape annotations are checked, they refuse first, with a TypeError.
-    with pytest.raises((ValueError, TypeError), match='over one grid|Type-check error'):
+    with pytest.raises(
+        (ValueError, TypeError), match=r'over one grid|Type-check error'
+    ):
         thickened_segments(ids, [1], np.zeros((4, 5, 7)))
     with pytest.raises(ValueError, match='multiple of downsample_factor 2'):
         thickened_segments(ids, [1], np.zeros(ids.shape), downsample_factor=2)
