@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
-from mmp3d.sparse.cells import VoxelSet, doubled, halved, pack, unpack
+from mmp3d.sparse.cells import VoxelSet, doubled, halved, key_shift, pack, unpack
 
 _CORNERS = tuple(product(range(2), repeat=3))
 
@@ -201,19 +201,17 @@ def upward_map(coarse: VoxelSet) -> tuple[VoxelSet, KernelMap]:
 
 def _build_upward(coarse: VoxelSet) -> tuple[VoxelSet, KernelMap]:
     device = coarse.coords.device
-    corners = torch.tensor(_CORNERS, device=device)
-    reached = coarse.coords.long()[:, None].repeat(1, 8, 1)
-    reached[..., 1:] += corners
-    keys, block = torch.unique(pack(reached.flatten(0, 1)), return_inverse=True)
+    steps = torch.tensor([key_shift(corner) for corner in _CORNERS], device=device)
+    reached = coarse.keys[:, None] + steps
+    keys, block = torch.unique(reached, return_inverse=True)
     blocks = unpack(keys)
     table = coarse.neighbour_rows(blocks, [(-x, -y, -z) for x, y, z in _CORNERS])
 
-    children = doubled(blocks).long()[:, None].repeat(1, 8, 1)
-    children[..., 1:] += corners
-    keys, slots = pack(children.flatten(0, 1)).sort()
+    children = pack(doubled(blocks))[:, None] + steps
+    keys, slots = children.flatten().sort()
     row_of_slot = torch.empty_like(slots)
     row_of_slot[slots] = torch.arange(len(slots), device=device)
-    written = row_of_slot.view(-1, 8)[block.view(-1, 8)]  # N, block e, child p
+    written = row_of_slot.view(-1, 8)[block]  # N, block e, child p
 
     taps = torch.tensor(
         [
