@@ -1,13 +1,14 @@
-# From scratch on two CPU cores.
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=6000, val_interval=100000)
+# From scratch on two CPU cores. The length of a run is the config's: max_iters, and the
+# end of the second scheduler.
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2400, val_interval=1200)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=6e-4, weight_decay=0.05),
-    clip_grad=dict(max_norm=1.0, norm_type=2),
+    optimizer=dict(type='AdamW', lr=6e-4, weight_decay=0.05, fused=True),
+    clip_grad=dict(max_norm=5.0, norm_type=2),
     constructor='PartwiseOptimWrapperConstructor')
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=200, by_epoch=False),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=200, end=6000, by_epoch=False)]
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=150, by_epoch=False),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=150, end=2400, by_epoch=False)]
