@@ -16,10 +16,10 @@ LAYERS = (
     ('geometry', 'fileio'),
     ('sparse',),
     ('models', 'datasets', 'evaluation', 'visualization'),
-    ('engine', 'apis', 'deploy', 'testing', 'doctor'),
+    ('engine', 'apis', 'deploy', 'testing', 'doctor', 'tao'),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-FREE_SIBLINGS = {'utils', 'registry', 'engine', 'apis', 'deploy', 'testing', 'doctor'}
+FREE_SIBLINGS = {'utils', 'registry', *LAYERS[-1]}
 
 
 def imported_modules(path: Path) -> list[str]:
