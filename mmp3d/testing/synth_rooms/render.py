@@ -8,7 +8,7 @@ labels are those of the ray through the pixel's centre, so they are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import no_type_check
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -47,15 +47,33 @@ class Picture:
     instance_ids: UInt8[np.ndarray, 'H W']
 
 
+class _Samples(NamedTuple):
+    """Four rays of every pixel; all arrays begin with H W 4.
+
+    ``albedo``, ``point`` (metres, just above the surface), ``normal`` and ``back``
+    (unit vector to the camera) have 3 channels, ``gloss`` and ``glow`` none. ``seen``
+    has one for each light: 1 if a point of it is in sight, 0 if not, -1 if nobody asked;
+    two more hold the halves of the occlusion, in the same way.
+    """
+
+    albedo: np.ndarray
+    point: np.ndarray
+    normal: np.ndarray
+    back: np.ndarray
+    gloss: np.ndarray
+    glow: np.ndarray
+    seen: np.ndarray
+
+
 def render(scene: PackedScene, lights: Lights, view: Viewpoint) -> Picture:
     """Take a picture."""
     height, width = view.image_size
     depth, part = _cast_pixels(scene, view.cam2world, view.K, height, width)
-    albedo, direct, shine, normal, openness, plane = _trace_samples(
+    samples = _trace_samples(
         scene, lights.packed, view.cam2world, view.K, height, width
     )
-    direct = _smooth_light(direct, normal, plane)
-    radiance = albedo * (direct + openness[..., None] * lights.ambient) + shine
+    seen = _smooth(samples.seen, samples.point, samples.normal)
+    radiance = _shade(samples, seen, lights.packed, lights.ambient)
     owner = scene.owner[part]
     return Picture(
         rgb=_develop(radiance),
@@ -148,16 +166,25 @@ def _albedo(scene, p, x, y, z, nx, ny, nz):
 
 @no_type_check
 @njit(cache=True)
-def _openness(scene, x, y, z, nx, ny, nz):
-    """Ambient occlusion: 1 in the open, towards 0 in corners."""
-    closed, weight = 0.0, 1.0
-    for reach in (0.03, 0.09, 0.2, 0.4):
-        d, _ = nearest_surface(
-            scene, x + reach * nx, y + reach * ny, z + reach * nz, reach
+def _closeness(scene, point, normal, turn):
+    """One half of the ambient occlusion: how close other surfaces are.
+
+    Probes at four heights above the surface measure it, two of them in each turn.
+    """
+    closed = 0.0
+    heights = (0.03, 0.2) if turn == 0 else (0.09, 0.4)
+    weights = (1.0, 0.52) if turn == 0 else (0.72, 0.37)
+    for k in range(2):
+        reach = heights[k]
+        distance, _ = nearest_surface(
+            scene,
+            point[0] + reach * normal[0],
+            point[1] + reach * normal[1],
+            point[2] + reach * normal[2],
+            reach,
         )
-        closed += weight * (reach - d) / reach
-        weight *= 0.72
-    return max(1.0 - 0.42 * closed, 0.12)
+        closed += weights[k] * (reach - distance) / reach
+    return closed
 
 
 @no_type_check
@@ -176,44 +203,41 @@ def _light_point(r, c, sample, i):
 
 @no_type_check
 @njit(cache=True)
-def _light_sample(scene, lights, i, x, y, z, nx, ny, nz, vx, vy, vz, a, b):
-    """Diffuse and specular strength of one point of light ``i``; 0 in its shadow."""
-    px = lights.position[i, 0] + a * lights.first[i, 0] + b * lights.second[i, 0] - x
-    py = lights.position[i, 1] + a * lights.first[i, 1] + b * lights.second[i, 1] - y
-    pz = lights.position[i, 2] + a * lights.first[i, 2] + b * lights.second[i, 2] - z
-    squared = px * px + py * py + pz * pz
-    distance = np.sqrt(squared)
-    lx, ly, lz = px / distance, py / distance, pz / distance
-    cosine = nx * lx + ny * ly + nz * lz
-    facing = lights.facing[i]
-    emitted = 1.0
-    if facing[0] != 0.0 or facing[1] != 0.0 or facing[2] != 0.0:
-        emitted = -(lx * facing[0] + ly * facing[1] + lz * facing[2])
-    if cosine <= 0.0 or emitted <= 0.0:
-        return 0.0, 0.0
-    if is_blocked(scene, x, y, z, px, py, pz, 0.999, lights.carrier[i]):
-        return 0.0, 0.0
-    strength = emitted / (squared + 0.15)
-    hx, hy, hz = lx + vx, ly + vy, lz + vz
-    half = (nx * hx + ny * hy + nz * hz) / np.sqrt(hx * hx + hy * hy + hz * hz)
-    return strength * cosine, strength * max(half, 0.0) ** 40
+def _sees_light(scene, lights, i, point, normal, a, b):
+    """Whether a point sees a point of light ``i``: 1, 0, or -1 if it looks away."""
+    to = lights.position[i] + a * lights.first[i] + b * lights.second[i] - point
+    if to[0] * normal[0] + to[1] * normal[1] + to[2] * normal[2] <= 0.0:
+        return -1.0
+    blocked = is_blocked(
+        scene,
+        point[0],
+        point[1],
+        point[2],
+        to[0],
+        to[1],
+        to[2],
+        0.999,
+        lights.carrier[i],
+    )
+    return 0.0 if blocked else 1.0
 
 
 @no_type_check
 @njit(cache=True)
 def _trace_samples(scene, lights, pose, K, height, width):
-    """Follow four rays per pixel.
+    """Follow four rays per pixel and look for the lights from where they end.
 
-    Returns:
-        albedo, direct light, shine and glow, normal (H W 4 3 each), then openness and
-        the distance of the surface's plane from the world's origin (H W 4 each).
+    Neighbouring samples take turns: each asks for every second light, and measures one
+    half of the occlusion.
     """
+    count = lights.position.shape[0]
     albedo = np.zeros((height, width, 4, 3))
-    direct = np.zeros((height, width, 4, 3))
-    shine = np.zeros((height, width, 4, 3))
+    point = np.zeros((height, width, 4, 3))
     normal = np.zeros((height, width, 4, 3))
-    openness = np.zeros((height, width, 4))
-    plane = np.full((height, width, 4), 1e6)
+    back = np.zeros((height, width, 4, 3))
+    gloss = np.zeros((height, width, 4))
+    glow = np.zeros((height, width, 4))
+    seen = np.full((height, width, 4, count + 2), -1.0)
     ox, oy, oz = pose[0, 3], pose[1, 3], pose[2, 3]
     for r in range(height):
         for c in range(width):
@@ -227,63 +251,119 @@ def _trace_samples(scene, lights, pose, K, height, width):
                 nx, ny, nz = normal_at(scene, p, x, y, z)
                 if nx * dx + ny * dy + nz * dz > 0:
                     nx, ny, nz = -nx, -ny, -nz
-                colour = _albedo(scene, p, x, y, z, nx, ny, nz)
+                albedo[r, c, s] = _albedo(scene, p, x, y, z, nx, ny, nz)
                 length = np.sqrt(dx * dx + dy * dy + dz * dz)
-                vx, vy, vz = -dx / length, -dy / length, -dz / length
-                # Off the surface, so that rays do not meet it again.
-                x, y, z = x + 2e-3 * nx, y + 2e-3 * ny, z + 2e-3 * nz
-                gloss = 0.25 * scene.gloss[scene.material[p]]
-                glow = scene.emission[scene.material[p]]
-                for i in range(lights.position.shape[0]):
-                    a, b = _light_point(r, c, s, i)
-                    diffuse, highlight = _light_sample(
-                        scene, lights, i, x, y, z, nx, ny, nz, vx, vy, vz, a, b
-                    )
-                    for k in range(3):
-                        direct[r, c, s, k] += diffuse * lights.colour[i, k]
-                        shine[r, c, s, k] += gloss * highlight * lights.colour[i, k]
-                for k in range(3):
-                    albedo[r, c, s, k] = colour[k]
-                    shine[r, c, s, k] += glow * colour[k]
-                # Light from above is a little stronger than from below.
-                openness[r, c, s] = _openness(scene, x, y, z, nx, ny, nz)
-                openness[r, c, s] *= 0.85 + 0.15 * nz
+                back[r, c, s] = (-dx / length, -dy / length, -dz / length)
                 normal[r, c, s] = (nx, ny, nz)
-                plane[r, c, s] = nx * x + ny * y + nz * z
-    return albedo, direct, shine, normal, openness, plane
+                # Off the surface, so that rays do not meet it again.
+                point[r, c, s] = (x + 2e-3 * nx, y + 2e-3 * ny, z + 2e-3 * nz)
+                gloss[r, c, s] = scene.gloss[scene.material[p]]
+                glow[r, c, s] = scene.emission[scene.material[p]]
+                here, up = point[r, c, s], normal[r, c, s]
+                turn = (r + c + (s + 1) // 2) % 2
+                for i in range(turn, count, 2):
+                    a, b = _light_point(r, c, s, i)
+                    seen[r, c, s, i] = _sees_light(scene, lights, i, here, up, a, b)
+                seen[r, c, s, count + turn] = _closeness(scene, here, up, turn)
+    return _Samples(albedo, point, normal, back, gloss, glow, seen)
 
 
 @no_type_check
 @njit(cache=True)
-def _smooth_light(direct, normal, plane):
-    """Average direct light over the neighbours that lie in the same plane.
+def _smooth(seen, point, normal):
+    """Average each channel over the neighbours on the same surface that were asked.
 
-    One point of each light per sample is noise; the pixels around it know the others.
+    One sample knows one point of every second light; its neighbours know the others.
     """
-    height, width = plane.shape[:2]
-    smooth = np.empty_like(direct)
+    height, width, _, channels = seen.shape
+    smooth = np.ones_like(seen)
+    total, asked = np.empty(channels), np.empty(channels)
     for r in range(height):
         for c in range(width):
             for s in range(4):
-                n, total = normal[r, c, s], 0.0
-                lr = lg = lb = 0.0
+                total[:], asked[:] = 0.0, 0.0
+                x, n = point[r, c, s], normal[r, c, s]
                 for i in range(max(r - 2, 0), min(r + 3, height)):
                     for j in range(max(c - 2, 0), min(c + 3, width)):
-                        if abs(plane[i, j, s] - plane[r, c, s]) > 0.03:
-                            continue
-                        m = normal[i, j, s]
-                        if n[0] * m[0] + n[1] * m[1] + n[2] * m[2] < 0.97:
-                            continue
                         # A tile has 4 x 4 pixels: the outer ones count half.
                         weight = 0.5 if abs(i - r) == 2 else 1.0
                         weight *= 0.5 if abs(j - c) == 2 else 1.0
-                        light = direct[i, j, s]
-                        lr += weight * light[0]
-                        lg += weight * light[1]
-                        lb += weight * light[2]
-                        total += weight
-                if total > 0.0:
-                    smooth[r, c, s] = (lr / total, lg / total, lb / total)
-                else:
-                    smooth[r, c, s] = direct[r, c, s]
+                        for q in range(4):
+                            if not _same_surface(x, n, point[i, j, q], normal[i, j, q]):
+                                continue
+                            for k in range(channels):
+                                if seen[i, j, q, k] >= 0.0:
+                                    total[k] += weight * seen[i, j, q, k]
+                                    asked[k] += weight
+                for k in range(channels):
+                    if asked[k] > 0.0:
+                        smooth[r, c, s, k] = total[k] / asked[k]
     return smooth
+
+
+@no_type_check
+@njit(cache=True)
+def _same_surface(x, n, y, m):
+    """Whether point y (normal m) lies on the surface that x (normal n) is on."""
+    if n[0] * m[0] + n[1] * m[1] + n[2] * m[2] < 0.5:
+        return False
+    apart = n[0] * (y[0] - x[0]) + n[1] * (y[1] - x[1]) + n[2] * (y[2] - x[2])
+    return abs(apart) < 0.025
+
+
+@no_type_check
+@njit(cache=True)
+def _shade(samples, seen, lights, ambient):
+    """Linear radiance of the four samples of every pixel: H W 4 3."""
+    height, width = samples.glow.shape[:2]
+    count = lights.position.shape[0]
+    radiance = np.empty((height, width, 4, 3))
+    for r in range(height):
+        for c in range(width):
+            for s in range(4):
+                x, n = samples.point[r, c, s], samples.normal[r, c, s]
+                closed = seen[r, c, s, count] + seen[r, c, s, count + 1]
+                # Light from above is a little stronger than from below.
+                sky = max(1.0 - 0.42 * closed, 0.12) * (0.85 + 0.15 * n[2])
+                red, green, blue = sky * ambient[0], sky * ambient[1], sky * ambient[2]
+                hr = hg = hb = 0.0
+                for i in range(count):
+                    diffuse, shine = _unshadowed(lights, i, x, n, samples.back[r, c, s])
+                    diffuse *= seen[r, c, s, i]
+                    shine *= 0.25 * samples.gloss[r, c, s] * seen[r, c, s, i]
+                    colour = lights.colour[i]
+                    red += diffuse * colour[0]
+                    green += diffuse * colour[1]
+                    blue += diffuse * colour[2]
+                    hr += shine * colour[0]
+                    hg += shine * colour[1]
+                    hb += shine * colour[2]
+                glow, albedo = samples.glow[r, c, s], samples.albedo[r, c, s]
+                radiance[r, c, s, 0] = albedo[0] * (red + glow) + hr
+                radiance[r, c, s, 1] = albedo[1] * (green + glow) + hg
+                radiance[r, c, s, 2] = albedo[2] * (blue + glow) + hb
+    return radiance
+
+
+@no_type_check
+@njit(cache=True)
+def _unshadowed(lights, i, x, n, v):
+    """Diffuse and specular strength of light ``i`` where nothing is in its way."""
+    px = lights.position[i, 0] - x[0]
+    py = lights.position[i, 1] - x[1]
+    pz = lights.position[i, 2] - x[2]
+    squared = px * px + py * py + pz * pz
+    distance = np.sqrt(squared)
+    lx, ly, lz = px / distance, py / distance, pz / distance
+    facing, emitted = lights.facing[i], 1.0
+    if facing[0] != 0.0 or facing[1] != 0.0 or facing[2] != 0.0:
+        emitted = -(lx * facing[0] + ly * facing[1] + lz * facing[2])
+    cosine = n[0] * lx + n[1] * ly + n[2] * lz
+    if cosine <= 0.0 or emitted <= 0.0:
+        return 0.0, 0.0
+    # Area lights are never infinitely near.
+    strength = emitted / (squared + 0.15)
+    hx, hy, hz = lx + v[0], ly + v[1], lz + v[2]
+    half = n[0] * hx + n[1] * hy + n[2] * hz
+    half /= np.sqrt(hx * hx + hy * hy + hz * hz)
+    return strength * cosine, strength * max(half, 0.0) ** 40

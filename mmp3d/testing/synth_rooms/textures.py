@@ -55,7 +55,7 @@ class Material:
 @njit(cache=True)
 def _hash01(x, y, z):
     """A number in 0..1 that depends on three integers only."""
-    h = (x * 374761393 + y * 668265263 + z * 2147483647) & 0xFFFFFFFF
+    h = (x * 374761393 + y * 668265263 + z * 1440662683) & 0xFFFFFFFF
     h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
     h = ((h ^ (h >> 16)) * 2246822519) & 0xFFFFFFFF
     return ((h ^ (h >> 15)) & 0xFFFFFF) / 16777215.0
@@ -195,7 +195,7 @@ def pattern_mix(pattern, scale, x, y, z, u, v, along, across, third):
 @njit(cache=True)
 def hue_colour(hue):
     """A muted colour of the given hue in 0..1, linear RGB."""
-    r = 0.30 + 0.25 * np.cos(6.2832 * (hue - 0.02))
-    g = 0.26 + 0.20 * np.cos(6.2832 * (hue - 0.30))
-    b = 0.27 + 0.22 * np.cos(6.2832 * (hue - 0.62))
+    r = 0.27 + 0.19 * np.cos(6.2832 * (hue - 0.02))
+    g = 0.23 + 0.13 * np.cos(6.2832 * (hue - 0.30))
+    b = 0.22 + 0.14 * np.cos(6.2832 * (hue - 0.62))
     return r, g, b
