@@ -48,7 +48,7 @@ class Sizes:
     images: int
 
 
-FULL = Sizes(train=96, test=16, iters=(300, 150), images=4)
+FULL = Sizes(train=96, test=16, iters=(300, 200), images=4)
 QUICK = Sizes(train=4, test=2, iters=(2, 2), images=1)
 
 
@@ -94,7 +94,9 @@ def run(*command: object) -> None:
         sys.exit(f'{words[1]} failed with exit code {done.returncode}')
 
 
-def train(config: Path, work_dir: Path, data: Path, iters: int, *more: str) -> Path:
+def train(
+    config: Path, work_dir: Path, data: Path, iters: int, batch_size: int, *more: str
+) -> Path:
     """Train for a few iterations; gives the checkpoint."""
     warmup = max(1, iters // 10)
     run(
@@ -104,6 +106,8 @@ def train(config: Path, work_dir: Path, data: Path, iters: int, *more: str) -> P
         work_dir,
         '--cfg-options',
         f'train_cfg.max_iters={iters}',
+        f'train_cfg.val_interval={iters + 1}',
+        f'train_dataloader.batch_size={batch_size}',
         f'train_dataloader.dataset.data_root={data}',
         f'val_dataloader.dataset.data_root={data}',
         f'test_dataloader.dataset.data_root={data}',
@@ -111,7 +115,7 @@ def train(config: Path, work_dir: Path, data: Path, iters: int, *more: str) -> P
         f'param_scheduler.1.begin={warmup}',
         f'param_scheduler.1.end={iters}',
         f'default_hooks.checkpoint.interval={iters}',
-        'default_hooks.logger.interval=25',
+        'default_hooks.logger.interval=20',
         *more,
     )
     return work_dir / f'iter_{iters}.pth'
@@ -189,11 +193,11 @@ def main() -> None:
     )
 
     steps.begin('train stage 1')
-    first = train(STAGE1, out / 'stage1', data, sizes.iters[0])
+    first = train(STAGE1, out / 'stage1', data, sizes.iters[0], 2)
 
     steps.begin('train stage 2')
     load = f'load_from={first}'
-    second = train(STAGE2, out / 'stage2', data, sizes.iters[1], load)
+    second = train(STAGE2, out / 'stage2', data, sizes.iters[1], 1, load)
 
     steps.begin('test')
     untrained = write_untrained(STAGE2, out / 'untrained.safetensors')
