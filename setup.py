@@ -1,7 +1,7 @@
 """Packaging: ``pip install -e . --no-deps`` into an environment made by ``make setup``.
 
-The pinned environment is described in ``requirements/``; the loose bounds below are what
-the code needs.
+The pinned environment is described in ``requirements/``; the loose bounds below are
+what the code needs.
 """
 
 import re

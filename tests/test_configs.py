@@ -14,7 +14,7 @@ from mmp3d.structures import FrustumGrid
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNNABLE = sorted((ROOT / 'configs').glob('*/*_stage*_*.py'))
-TINY = {2: 'nvpanoptix3d_tiny_stage2_synthrooms', 1: 'nvpanoptix3d_tiny_stage1_synthrooms'}
+TINY = {stage: f'nvpanoptix3d_tiny_stage{stage}_synthrooms' for stage in (1, 2)}
 
 
 @pytest.fixture(params=RUNNABLE, ids=lambda path: path.stem)

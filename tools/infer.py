@@ -1,4 +1,4 @@
-"""Reconstruct images: ``python tools/infer.py CONFIG CHECKPOINT IMAGES... --out DIR``."""
+"""Reconstruct images: ``tools/infer.py CONFIG CHECKPOINT IMAGES... --out DIR``."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ class PanopticReconstructionInferencer:
 
     Args:
         config: Path of a config, or the config.
-        checkpoint: A ``.pth`` of a runner or ``.safetensors``. ``None``: random weights,
-            for tests.
+        checkpoint: A ``.pth`` of a runner or ``.safetensors``. ``None``: random
+            weights, for tests.
         device: 'cpu', 'cuda', 'cuda:1' ...; ``None``: the GPU where there is one.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How runners read a checkpoint file: safetensors too, and never an arbitrary pickle."""
+"""How runners read a checkpoint: safetensors too, and never an arbitrary pickle."""
 
 from __future__ import annotations
 

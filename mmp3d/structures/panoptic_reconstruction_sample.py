@@ -17,9 +17,9 @@ class PanopticReconstructionSample(BaseDataElement):
 
     Ground truth (a field is absent where a run does not need it):
 
-    - ``gt_instances``: ``labels`` int64 ``N``, ``masks`` bool ``N H W`` (``img_shape``),
-      ``instance_ids`` int64 ``N`` (the dataset's own id; 0 for stuff). Things by
-      ascending id, then stuff.
+    - ``gt_instances``: ``labels`` int64 ``N``, ``masks`` bool ``N H W``
+      (``img_shape``), ``instance_ids`` int64 ``N`` (the dataset's own id; 0 for
+      stuff). Things by ascending id, then stuff.
     - ``gt_depth_map``: ``depth`` float32 ``1 H W``, metres, 0 = unknown.
     - ``gt_plane_depth``: ``depth`` float32 ``1 h w``, the same on the reduced plane.
     - ``gt_plane_occupancy``: ``occupancy`` bool ``P h w``.

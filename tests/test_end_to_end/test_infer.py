@@ -41,9 +41,11 @@ def test_the_tool_writes_everything_and_skips_a_corrupt_image(
     (folder / 'good.png').write_bytes(image.read_bytes())
     (folder / 'half.png').write_bytes(image.read_bytes()[:2000])
     done = subprocess.run(
-        [sys.executable, 'tools/infer.py', config, trained[2], folder]
-        + ['--out', tmp_path / 'out', '--device', 'cpu']
-        + ['--intrinsics', '277.1', '277.1', '159.5', '119.5'],
+        [
+            *(sys.executable, 'tools/infer.py', config, trained[2], folder),
+            *('--out', tmp_path / 'out', '--device', 'cpu'),
+            *('--intrinsics', '277.1', '277.1', '159.5', '119.5'),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

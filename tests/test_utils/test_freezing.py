@@ -32,7 +32,9 @@ def test_unknown_name_is_an_error_with_the_nearest_one():
 
 
 def test_checks_name_what_came():
-    with pytest.raises(ValueError, match="mode must be one of .*'losss'.*did you mean"):
+    with pytest.raises(
+        ValueError, match=r"mode must be one of .*'losss'.*did you mean"
+    ):
         check_choice('mode', 'losss', ('loss', 'predict'))
     with pytest.raises(ValueError, match='width must be positive, got -1'):
         check_positive('width', -1)

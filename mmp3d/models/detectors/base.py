@@ -85,9 +85,9 @@ class ReconstructionDetector(BaseModel):
             if space.classes != self.label_space.classes:
                 raise ValueError(
                     f'sample {sample.sample_id!r} has the label space {space.name!r} '
-                    f'with {space.num_classes} classes, the model {self.label_space.name!r}'
-                    f' with {self.label_space.num_classes}. Give the dataset and the '
-                    'model the same label_space.'
+                    f'with {space.num_classes} classes, the model '
+                    f'{self.label_space.name!r} with {self.label_space.num_classes}. '
+                    'Give the dataset and the model the same label_space.'
                 )
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """NvPanoptix3D: one image in; depth, panoptic segmentation and a 3D scene out.
 
-START READING HERE: ``extract_views`` is stage 1, ``extract_frustum`` is stage 2, and the
-two ``if`` statements of ``loss`` and ``predict`` are all that tells them apart.
+START READING HERE: ``extract_views`` is stage 1, ``extract_frustum`` is stage 2, and
+the two ``if`` statements of ``loss`` and ``predict`` are all that tells them apart.
 """
 
 from __future__ import annotations
