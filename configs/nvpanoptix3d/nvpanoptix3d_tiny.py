@@ -3,9 +3,8 @@ model = dict(
     type='NvPanoptix3D',
     label_space='front3d',
     data_preprocessor=dict(
-        type='ReconstructionDataPreprocessor',
-        pad_size_divisor=32,
-        pad_value=128.0),  # grey, 0 ... 255
+        type='ReconstructionDataPreprocessor', pad_size_divisor=32, pad_value=128.0
+    ),  # grey, 0 ... 255
     backbone=dict(
         type='VGGT',
         input_width=224,  # pixels
@@ -16,13 +15,20 @@ model = dict(
         taps=(0, 1, 2, 3),
         init_values=1.0,  # from scratch: no LayerScale warm-up
         patch_embed=dict(
-            type='DINOv2', img_size=224, embed_dim=192, depth=2, num_heads=3),
+            type='DINOv2', img_size=224, embed_dim=192, depth=2, num_heads=3
+        ),
         camera_head=None,
         depth_head=dict(
-            type='DPTHead', features=32, out_channels=(32, 48, 64, 64),
-            hidden_channels=8, init_depth=2.5),  # metres
+            type='DPTHead',
+            features=32,
+            out_channels=(32, 48, 64, 64),
+            hidden_channels=8,
+            init_depth=2.5,
+        ),  # metres
         token_pyramid=dict(
-            type='TokenPyramid', out_channels=(32, 48, 64, 96), hidden_channels=64)),
+            type='TokenPyramid', out_channels=(32, 48, 64, 96), hidden_channels=64
+        ),
+    ),
     pixel_decoder=dict(
         type='MSDeformAttnPixelDecoder',
         in_channels=(32, 48, 64, 96),
@@ -32,7 +38,8 @@ model = dict(
         num_heads=6,
         num_points=2,
         num_groups=16,
-        feedforward_channels=192),
+        feedforward_channels=192,
+    ),
     panoptic_head=dict(
         type='PanopticDepthHead',
         object_mask_threshold=0.5,
@@ -45,7 +52,8 @@ model = dict(
             num_queries=40,
             num_layers=4,
             num_heads=6,
-            feedforward_channels=192),
+            feedforward_channels=192,
+        ),
         depth_projector=dict(type='DepthProjector', in_channels=32, channels=96),
         plane_occupancy=dict(
             type='PlaneOccupancyHead',
@@ -54,7 +62,8 @@ model = dict(
             plane_size=(60, 80),
             decoder_channels=(32, 24, 16, 12, 8),
             fused_channels=2,
-            fine_scale=1),
+            fine_scale=1,
+        ),
         criterion=dict(
             type='PanopticDepthCriterion',
             class_weight=2.0,
@@ -63,4 +72,7 @@ model = dict(
             depth_weight=5.0,
             plane_occupancy_weight=0.2,
             no_object_weight=0.1,
-            num_points=1024)))
+            num_points=1024,
+        ),
+    ),
+)

@@ -25,11 +25,15 @@ model = dict(
             base_channels=8,
             output_channels=12,
             norm='per_voxel',
-            truncation=3.0),  # voxels
+            truncation=3.0,
+        ),  # voxels
         criterion=dict(
             type='FrustumCriterion',
             tudf_weight=5.0,
             occupancy_weights=(50.0, 25.0, 10.0),
             mask_weight=25.0,
             occupancy_bands=(8.0, 6.0, 3.0),  # voxels
-            tudf_target_limit=3.0)))  # voxels
+            tudf_target_limit=3.0,
+        ),
+    ),
+)  # voxels

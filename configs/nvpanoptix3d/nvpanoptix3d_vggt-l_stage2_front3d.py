@@ -24,10 +24,14 @@ model = dict(
             base_channels=16,
             output_channels=16,
             norm='per_voxel',
-            truncation=3.0),  # voxels
+            truncation=3.0,
+        ),  # voxels
         criterion=dict(
             type='FrustumCriterion',
             tudf_weight=5.0,
             occupancy_weights=(50.0, 25.0, 10.0),
             mask_weight=25.0,
-            occupancy_bands=(8.0, 6.0, 12.0))))  # voxels
+            occupancy_bands=(8.0, 6.0, 12.0),
+        ),
+    ),
+)  # voxels

@@ -10,7 +10,8 @@ __dataset = dict(
         voxel_size=0.03,  # metres
         depth_range=(0.4, 6.0),  # metres
         truncation=12.0,  # voxels
-    ))
+    ),
+)
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),
     dict(type='LoadDepthMap'),
@@ -21,10 +22,8 @@ __train_pipeline = [
     dict(type='MakePlaneDepth', plane_size=(120, 160)),
     dict(type='MakeInstanceTargets', min_instance_pixels=200),
     dict(
-        type='PlaneOccupancyTarget',
-        num_planes=100,
-        plane_size=(120, 160),
-        band=12.0),  # voxels
+        type='PlaneOccupancyTarget', num_planes=100, plane_size=(120, 160), band=12.0
+    ),  # voxels
     dict(type='PackReconstructionInputs', with_3d=False),
 ]
 __test_pipeline = [
@@ -39,30 +38,26 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        **__dataset,
-        ann_file='meta/train.json',
-        pipeline=__train_pipeline))
+    dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        **__dataset,
-        ann_file='meta/val.json',
-        pipeline=__test_pipeline,
-        test_mode=True))
+        **__dataset, ann_file='meta/val.json', pipeline=__test_pipeline, test_mode=True
+    ),
+)
 test_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        **__dataset,
-        ann_file='meta/test.json',
-        pipeline=__test_pipeline,
-        test_mode=True))
+        **__dataset, ann_file='meta/test.json', pipeline=__test_pipeline, test_mode=True
+    ),
+)
 
 val_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]
 test_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]

@@ -10,14 +10,16 @@ __dataset = dict(
         voxel_size=0.03,  # metres
         depth_range=(0.4, 6.0),  # metres
         truncation=12.0,  # voxels
-    ))
+    ),
+)
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),
     dict(type='LoadPanopticMaps'),
     dict(
         type='LoadVolumes',
         volumes=('geometry', 'segmentation', 'weighting'),
-        stored_flipped=True),
+        stored_flipped=True,
+    ),
     dict(type='LoadFrustumMask', stored_flipped=True),
     dict(type='MakeInstanceTargets', min_instance_pixels=200),
     dict(type='PackReconstructionInputs', with_3d=True),
@@ -26,10 +28,7 @@ __test_pipeline = [
     dict(type='LoadReconstructionImage'),
     dict(type='LoadDepthMap'),
     dict(type='LoadPanopticMaps'),
-    dict(
-        type='LoadVolumes',
-        volumes=('geometry', 'segmentation'),
-        stored_flipped=True),
+    dict(type='LoadVolumes', volumes=('geometry', 'segmentation'), stored_flipped=True),
     dict(type='LoadFrustumMask', stored_flipped=True),
     dict(type='PackReconstructionInputs', with_3d=True),
 ]
@@ -39,30 +38,26 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        **__dataset,
-        ann_file='meta/train.json',
-        pipeline=__train_pipeline))
+    dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        **__dataset,
-        ann_file='meta/val.json',
-        pipeline=__test_pipeline,
-        test_mode=True))
+        **__dataset, ann_file='meta/val.json', pipeline=__test_pipeline, test_mode=True
+    ),
+)
 test_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        **__dataset,
-        ann_file='meta/test.json',
-        pipeline=__test_pipeline,
-        test_mode=True))
+        **__dataset, ann_file='meta/test.json', pipeline=__test_pipeline, test_mode=True
+    ),
+)
 
 val_evaluator = [
     dict(type='ImagePanopticQuality'),

@@ -10,7 +10,8 @@ __dataset = dict(
         voxel_size=0.06,  # metres
         depth_range=(0.4, 6.0),  # metres
         truncation=12.0,  # voxels
-    ))
+    ),
+)
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),
     dict(type='LoadDepthMap'),
@@ -23,10 +24,8 @@ __train_pipeline = [
     dict(type='MakePlaneDepth', plane_size=(60, 80)),
     dict(type='MakeInstanceTargets', min_instance_pixels=200),
     dict(
-        type='PlaneOccupancyTarget',
-        num_planes=50,
-        plane_size=(60, 80),
-        band=6.0),  # voxels; 36 cm as published
+        type='PlaneOccupancyTarget', num_planes=50, plane_size=(60, 80), band=6.0
+    ),  # voxels; 36 cm as published
     dict(type='PackReconstructionInputs', with_3d=False),
 ]
 __test_pipeline = [
@@ -41,30 +40,26 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        **__dataset,
-        ann_file='meta/train.json',
-        pipeline=__train_pipeline))
+    dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        **__dataset,
-        ann_file='meta/val.json',
-        pipeline=__test_pipeline,
-        test_mode=True))
+        **__dataset, ann_file='meta/val.json', pipeline=__test_pipeline, test_mode=True
+    ),
+)
 test_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        **__dataset,
-        ann_file='meta/test.json',
-        pipeline=__test_pipeline,
-        test_mode=True))
+        **__dataset, ann_file='meta/test.json', pipeline=__test_pipeline, test_mode=True
+    ),
+)
 
 val_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]
 test_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]

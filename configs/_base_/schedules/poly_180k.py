@@ -8,7 +8,9 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.05),
     clip_grad=dict(max_norm=0.01, norm_type=2),
     constructor='PartwiseOptimWrapperConstructor',
-    paramwise_cfg=dict(lr_mults=dict(backbone=0.1)))
+    paramwise_cfg=dict(lr_mults=dict(backbone=0.1)),
+)
 param_scheduler = [
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=180000, by_epoch=False)]
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=180000, by_epoch=False)
+]
 auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -8,7 +8,9 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=6e-4, weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=5.0, norm_type=2),
-    constructor='PartwiseOptimWrapperConstructor')
+    constructor='PartwiseOptimWrapperConstructor',
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=150, by_epoch=False),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=150, end=2400, by_epoch=False)]
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=150, end=2400, by_epoch=False),
+]
