@@ -161,6 +161,8 @@ class Aggregator(nn.Module):
     ) -> None:
         super().__init__()
         self.taps = _checked_taps(taps, depth)
+        # One camera token and the registers come before the patches.
+        self.first_patch = 1 + num_register_tokens
         self.head_dim = embed_dim // num_heads
         self.activation_checkpoint = activation_checkpoint
         self.patch_embed = MODELS.build(
@@ -187,11 +189,6 @@ class Aggregator(nn.Module):
             init_transformer(part)
         nn.init.normal_(self.camera_token, std=1e-6)
         nn.init.normal_(self.register_token, std=1e-6)
-
-    @property
-    def first_patch(self) -> int:
-        """Index of the first patch token; camera and register tokens come before."""
-        return 1 + self.register_token.shape[2]
 
     def forward(
         self, images: Float[Tensor, 'B V 3 H W']
