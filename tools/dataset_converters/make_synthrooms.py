@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmp3d.structures import FrustumGrid  # noqa: E402
-from mmp3d.testing.synth_rooms import SynthRoomsSpec, make_dataset  # noqa: E402
+from mmp3d.structures import FrustumGrid
+from mmp3d.testing.synth_rooms import SynthRoomsSpec, make_dataset
 
 # Edge of the published grid in metres: 256 voxels of 3 cm.
 _EDGE = 7.68

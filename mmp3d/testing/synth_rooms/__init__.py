@@ -1,7 +1,7 @@
 """SynthRooms: procedural indoor rooms with exact ground truth, in 3D-Front's layout.
 
-May import ``mmp3d.fileio``, ``geometry``, ``structures`` and ``utils``. Start reading at
-``generator.py``; ``layout.py`` furnishes, ``render.py`` and ``volumes.py`` measure.
+May import ``mmp3d.fileio``, ``geometry``, ``structures``, ``utils``. Start reading
+at ``generator.py``; ``layout.py`` furnishes, ``render.py`` and ``volumes.py`` measure.
 """
 
 from mmp3d.testing.synth_rooms.generator import (

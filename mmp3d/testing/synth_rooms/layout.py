@@ -1,8 +1,8 @@
 """Furnish a room: what goes in, and where.
 
 Furniture is placed in groups that belong together (a bed and its nightstands, a desk
-and its chair), each at a wall or in the free middle, by rejection: a place is taken if
-the whole group keeps clear of what is there, of doors and, where it is tall, of windows.
+and its chair), at a wall or in the free middle, by rejection: a place is taken if the
+whole group keeps clear of what is there, of doors and, where it is tall, of windows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.random import Generator
 
+from mmp3d.structures import FRONT3D
 from mmp3d.testing.synth_rooms import furniture as make
 from mmp3d.testing.synth_rooms.furniture import Furniture, Palette, draw_palette
 from mmp3d.testing.synth_rooms.scene import SceneObject
@@ -225,7 +226,7 @@ def _at_wall(build: make.Builder, clearance: float) -> Callable[[_Plan], None]:
 def _decorate(plan: _Plan, carrier: Placement) -> None:
     """Put a lamp, a vase or a screen on a chest or a low cabinet."""
     w, _, h = carrier.furniture.size
-    label = make.FRONT3D.classes[carrier.furniture.label]
+    label = FRONT3D.classes[carrier.furniture.label]
     if label not in ('dresser', 'cabinet') or h > 1.2 or w < 0.6:
         return
     taken: list[Placement] = []
@@ -301,34 +302,26 @@ def _place_dining(plan: _Plan) -> None:
         yaw = math.pi / 2 * float(rng.integers(2))
         x, y = float(rng.uniform(0.3, 0.7)) * w, float(rng.uniform(0.3, 0.7)) * d
         placed = Placement(table, (x, y, 0.0), yaw)
-        if plan.add(
-            [placed], [np.array(placed.bounds()) + [[-0.3] * 2 + [0], [0.3] * 2 + [0]]]
-        ):
+        around = placed.bounds() + np.array([[-0.3, -0.3, 0.0], [0.3, 0.3, 0.0]])
+        if plan.add([placed], [around]):
             break
     else:
         return
     a, b, _ = table.size
-    seats = [(0.0, b / 2, math.pi), (0.0, -b / 2, 0.0)]
-    if a > 1.35:
-        seats = [(s * a / 4, y, t) for _, y, t in seats for s in (-1, 1)]
-    seats += [(a / 2, 0.0, math.pi / 2), (-a / 2, 0.0, -math.pi / 2)]
+    # Where the table's edge is, and which way out of it a chair stands.
+    along = (-a / 4, a / 4) if a > 1.35 else (0.0,)
+    seats = [(px, side * b / 2, 0.0, side) for side in (1.0, -1.0) for px in along]
+    seats += [(side * a / 2, 0.0, side, 0.0) for side in (1.0, -1.0)]
     c, s = math.cos(yaw), math.sin(yaw)
-    for px, py, turn in seats:
+    for px, py, out_x, out_y in seats:
         if rng.random() < 0.2 or plan.standing() >= 10:
             continue
         away = chair.size[1] / 2 + float(rng.uniform(0.03, 0.2))
-        # Away from the table, along the direction the chair's back looks.
-        dx, dy = (
-            (px and math.copysign(away, px), 0.0)
-            if py == 0
-            else (0.0, math.copysign(away, py))
-        )
-        lx, ly = px + dx, py + dy
-        facing = math.atan2(-dx, dy)
+        lx, ly = px + away * out_x, py + away * out_y
         where = (x + c * lx - s * ly, y + s * lx + c * ly, 0.0)
-        plan.add(
-            [Placement(chair, where, yaw + facing + float(rng.uniform(-0.15, 0.15)))]
-        )
+        # Its back looks away from the table.
+        turn = yaw + math.atan2(-out_x, out_y) + float(rng.uniform(-0.15, 0.15))
+        plan.add([Placement(chair, where, turn)])
     if rng.random() < 0.5:
         plan.add([plan.on_top(placed, make.build_vase(rng, plan.style), 0.0)])
 
@@ -337,7 +330,7 @@ def _place_pendant(plan: _Plan) -> None:
     lamp = make.build_pendant_lamp(plan.rng, plan.style)
     w, d, h = plan.shell.size
     tables = [
-        p for p in plan.placements if make.FRONT3D.classes[p.furniture.label] == 'table'
+        p for p in plan.placements if FRONT3D.classes[p.furniture.label] == 'table'
     ]
     x, y = tables[0].position[:2] if tables else (w / 2, d / 2)
     plan.add([Placement(lamp, (x, y, h - lamp.size[2]), 0.0)])

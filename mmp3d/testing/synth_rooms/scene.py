@@ -44,9 +44,9 @@ class SceneObject:
 class PackedScene(NamedTuple):
     """Parts (P), objects (G) and materials (M) as arrays for the kernels.
 
-    A part's own frame is reached by ``axes @ (world - centre)``. ``lower`` and ``upper``
-    bound each object in the world. ``texture_origin`` is added to points of a part's
-    frame before its pattern is evaluated; ``grain`` is the part's longest axis.
+    A part's own frame is reached by ``axes @ (world - centre)``. ``lower`` and
+    ``upper`` bound each object in the world. ``texture_origin`` is added to points of a
+    part's frame before its pattern is evaluated; ``grain`` is the part's longest axis.
     """
 
     kind: np.ndarray

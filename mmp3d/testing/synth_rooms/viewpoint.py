@@ -21,7 +21,8 @@ IMAGE_SIZE = (240, 320)
 # Preview rays: one in so many pixels along each axis.
 _STEP = 8
 _CANDIDATES = 100
-_FAR = 50.0
+# Longer than any room, metres.
+FAR = 50.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,18 @@ def _draw_pose(rng: Generator, room: Room) -> Float[np.ndarray, '4 4']:
 
 @no_type_check
 @njit(cache=True)
+def pixel_direction(pose, K, u, v):
+    """World direction of a pixel's ray; its parameter is the z-depth."""
+    x, y = (u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1]
+    return (
+        pose[0, 0] * x + pose[0, 1] * y + pose[0, 2],
+        pose[1, 0] * x + pose[1, 1] * y + pose[1, 2],
+        pose[2, 0] * x + pose[2, 1] * y + pose[2, 2],
+    )
+
+
+@no_type_check
+@njit(cache=True)
 def _preview(scene, pose, K, height, width, step):
     """Objects and depths of one pixel in ``step`` x ``step``."""
     rows, columns = height // step, width // step
@@ -118,18 +131,17 @@ def _preview(scene, pose, K, height, width, step):
     depth = np.empty((rows, columns))
     for r in range(rows):
         for c in range(columns):
-            x = ((c + 0.5) * step - K[0, 2]) / K[0, 0]
-            y = ((r + 0.5) * step - K[1, 2]) / K[1, 1]
-            d = pose[:3, 0] * x + pose[:3, 1] * y + pose[:3, 2]
+            u, v = (c + 0.5) * step, (r + 0.5) * step
+            dx, dy, dz = pixel_direction(pose, K, u, v)
             t, part = cast_ray(
                 scene,
                 pose[0, 3],
                 pose[1, 3],
                 pose[2, 3],
-                d[0],
-                d[1],
-                d[2],
-                50.0,
+                dx,
+                dy,
+                dz,
+                FAR,
             )
             depth[r, c] = t
             owner[r, c] = 0 if part < 0 else scene.instance_id[scene.owner[part]]

@@ -3,18 +3,21 @@
 Volumes are stored like 3D-Front's, rotated by 180 degrees about the optical axis: axes
 x and y are flipped, so that the loader's flip gives the camera-aligned volumes back.
 
-====================================  ===================================================
-``data/<scene>/rgb_<id>.png``          uint8 240 x 320 x 3
-``data/<scene>/depth_<id>.exr``        float32 240 x 320, metres
-``data/<scene>/segmap_<id>.mapped``    uint8 240 x 320 x 2: class, instance (``.npz``)
-``data/<scene>/geometry_<id>``         float16 X Y Z, voxels; error below 0.004 (``.npz``)
-``data/<scene>/segmentation_<id>...``  uint8 2 x X Y Z: class, instance (``.mapped.npz``)
-``data/<scene>/weighting_<id>``        float16 X Y Z (``.npz``)
-``meta/{train,val,test}.json``         lists of images
-``meta/colormap.json``                 label map
-``meta/frustum_mask.npz``              bool X Y Z, stored orientation
-``meta/synthrooms.json``               what was generated: version, seed, grid, counts
-====================================  ===================================================
+In ``data/<scene>/``:
+
+- ``rgb_<id>.png``: uint8 240 x 320 x 3
+- ``depth_<id>.exr``: float32 240 x 320, metres
+- ``segmap_<id>.mapped.npz``: uint8 240 x 320 x 2: class, instance
+- ``geometry_<id>.npz``: float16 X Y Z, voxels; rounding error at most 0.004
+- ``segmentation_<id>.mapped.npz``: uint8 2 x X Y Z: class, instance
+- ``weighting_<id>.npz``: float16 X Y Z
+
+In ``meta/``:
+
+- ``train.json``, ``val.json``, ``test.json``: lists of images
+- ``colormap.json``: label map
+- ``frustum_mask.npz``: bool X Y Z, stored orientation, key ``mask``
+- ``synthrooms.json``: what was generated: version, seed, grid, counts
 
 Things are numbered from 1 in a room; pixels and voxels share the numbers. Stuff has
 class wall, floor or ceiling and number 0. 3D-Front has no ceiling in its ground truth:
@@ -29,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Shaped
 
 from mmp3d.fileio import (
@@ -51,6 +55,9 @@ from mmp3d.testing.synth_rooms.generator import (
     visible_frustum,
 )
 from mmp3d.testing.synth_rooms.viewpoint import IMAGE_SIZE
+from mmp3d.utils import check_choice
+
+_RECORD = 'synthrooms.json'
 
 
 @dataclass(frozen=True)
@@ -117,16 +124,16 @@ def make_dataset(
         Each image when it is complete, existing ones first.
 
     Raises:
-        ValueError: If the folder holds a dataset of another spec, or a split is unknown.
+        ValueError: If the folder holds a dataset of another spec, a split is unknown or
+            a count negative.
     """
     root = Path(root)
-    for split in counts:
-        if split not in SPLITS:
-            raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
+    for split, count in counts.items():
+        check_choice('split', split, SPLITS)
+        if count < 0:
+            raise ValueError(f'number of {split} images must be >= 0, got {count}')
     check_resumable(root, spec)
-    write_json(
-        root / 'meta' / 'synthrooms.json', {**spec.to_json(), 'images': dict(counts)}
-    )
+    write_json(root / 'meta' / _RECORD, {**spec.to_json(), 'images': dict(counts)})
     jobs = [Job(root, spec, s, i) for s in SPLITS for i in range(counts.get(s, 0))]
     missing = []
     for job in jobs:
@@ -144,7 +151,7 @@ def check_resumable(root: Path, spec: SynthRoomsSpec) -> None:
     Raises:
         ValueError: If it does, with the parameters that differ.
     """
-    path = Path(root) / 'meta' / 'synthrooms.json'
+    path = Path(root) / 'meta' / _RECORD
     if not path.exists():
         return
     there, wanted = read_json(path), spec.to_json()
@@ -181,8 +188,6 @@ def _run_jobs(jobs: list[Job], workers: int) -> Iterator[Job]:
 
 
 def _use_one_thread() -> None:
-    import torch
-
     torch.set_num_threads(1)
 
 
