@@ -45,20 +45,19 @@ def run(layer, voxels, backend):
     return out, [out.feats, feats.grad, *(p.grad.clone() for p in layer.parameters())]
 
 
+BUILDERS = {
+    'submanifold': lambda: SubMConv3d(6, 4),
+    'down3': lambda: SparseConv3d(6, 4, 3),
+    'down4': lambda: SparseConv3d(6, 4, 4, bias=False),
+    'up4': lambda: GenerativeUpConv3d(6, 4),
+}
+
+
 @needs_spconv
 @pytest.mark.backend
-@pytest.mark.parametrize(
-    'layer',
-    [
-        SubMConv3d(6, 4),
-        SparseConv3d(6, 4, 3),
-        SparseConv3d(6, 4, 4, bias=False),
-        GenerativeUpConv3d(6, 4),
-    ],
-    ids=['submanifold', 'down3', 'down4', 'up4'],
-)
-def test_spconv_equals_torch(layer):
-    voxels = random_voxels()
+@pytest.mark.parametrize('build', BUILDERS.values(), ids=BUILDERS)
+def test_spconv_equals_torch(build):
+    layer, voxels = build(), random_voxels()
     for training in (True, False):
         layer.train(training)
         truth, numbers = run(layer, voxels, 'torch')
@@ -66,6 +65,21 @@ def test_spconv_equals_torch(layer):
         assert torch.equal(got.coords, truth.coords)
         for theirs, ours in zip(others, numbers, strict=True):
             assert_close(theirs, ours, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+@pytest.mark.parametrize('backend', available_backends())
+@pytest.mark.parametrize('build', BUILDERS.values(), ids=BUILDERS)
+def test_cuda_equals_cpu(build, backend):
+    layer, voxels = build(), random_voxels()
+    truth, numbers = run(layer, voxels, 'torch')
+    on_gpu = SparseVoxels(voxels.coords.cuda(), voxels.feats.cuda(), 2, 3)
+    got, others = run(layer.cuda(), on_gpu, backend)
+    assert torch.equal(got.coords.cpu(), truth.coords)
+    for theirs, ours in zip(others, numbers, strict=True):
+        # Tensor cores may round to TF32.
+        assert_close(theirs.cpu(), ours, rtol=1e-2, atol=1e-2)
 
 
 @needs_spconv

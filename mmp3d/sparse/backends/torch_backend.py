@@ -15,8 +15,8 @@ from torch.autograd.function import once_differentiable
 
 from mmp3d.sparse.kernel_maps import Gather, KernelMap
 
-# Elements gathered at once: what stays in a core's cache, or fills a GPU.
-_CHUNK_CPU = 1 << 19
+# Elements gathered at once: what stays in one core's cache, or fills a GPU.
+_CHUNK_CORE = 1 << 19
 _CHUNK_CUDA = 1 << 26
 
 
@@ -33,7 +33,8 @@ def _gathered(
     """Source rows of every sum side by side, chunk by chunk."""
     columns = gather.table.shape[1] * source.shape[1]
     padded = torch.cat([source, source.new_zeros(1, source.shape[1])])
-    budget = _CHUNK_CUDA if source.is_cuda else _CHUNK_CPU
+    cores = _CHUNK_CORE * torch.get_num_threads()
+    budget = _CHUNK_CUDA if source.is_cuda else cores
     chunk = max(1, budget // max(1, columns))
     for start in range(0, len(gather.table), chunk):
         part = slice(start, start + chunk)

@@ -190,8 +190,8 @@ class FrustumDecoder(nn.Module):
         Args:
             surface: Features around the visible surface, all groups but the last.
             lifted: Features of visible and hidden space, the last group.
-            coarse: Surface features at strides 2, 4 and 8; empty where the decoder has
-                no coarse inputs.
+            coarse: Surface features at strides 2, 4 and 8; not read where
+                ``coarse_channels`` is ``None``.
             queries: Of the view's panoptic head.
             frustum_mask: Voxels inside the frustum; gives the grid's dims.
             with_coarse_masks: Whether to predict the masks of strides 4 and 2, which
