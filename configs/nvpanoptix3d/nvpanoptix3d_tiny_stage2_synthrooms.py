@@ -5,9 +5,14 @@ _base_ = [
     '../_base_/schedules/tiny.py',
     '../_base_/default_runtime.py',
 ]
-load_from = 'work_dirs/nvpanoptix3d_tiny_stage1_synthrooms/iter_6000.pth'
+load_from = 'work_dirs/nvpanoptix3d_tiny_stage1_synthrooms/iter_2400.pth'
 custom_hooks = [dict(type='CheckpointKeysHook', may_be_missing=['frustum_branch'])]
-default_hooks = dict(checkpoint=dict(interval=500))
+default_hooks = dict(checkpoint=dict(interval=200))
+train_cfg = dict(max_iters=800, val_interval=400)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=50, by_epoch=False),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=50, end=800, by_epoch=False),
+]
 
 model = dict(
     frozen=['backbone', 'pixel_decoder', 'panoptic_head'],
@@ -25,15 +30,15 @@ model = dict(
             base_channels=8,
             output_channels=12,
             norm='per_voxel',
-            truncation=3.0,
-        ),  # voxels
+            truncation=3.0,  # voxels
+        ),
         criterion=dict(
             type='FrustumCriterion',
             tudf_weight=5.0,
             occupancy_weights=(50.0, 25.0, 10.0),
-            mask_weight=25.0,
+            mask_weight=10.0,
             occupancy_bands=(8.0, 6.0, 3.0),  # voxels
             tudf_target_limit=3.0,
         ),
     ),
-)  # voxels
+)

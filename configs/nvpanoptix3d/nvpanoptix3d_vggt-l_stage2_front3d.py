@@ -24,8 +24,8 @@ model = dict(
             base_channels=16,
             output_channels=16,
             norm='per_voxel',
-            truncation=3.0,
-        ),  # voxels
+            truncation=3.0,  # voxels
+        ),
         criterion=dict(
             type='FrustumCriterion',
             tudf_weight=5.0,
@@ -34,4 +34,4 @@ model = dict(
             occupancy_bands=(8.0, 6.0, 12.0),
         ),
     ),
-)  # voxels
+)
