@@ -99,8 +99,12 @@ def check_sparse() -> Finding:
         from mmp3d.sparse import available_backends, current_backend
     except ImportError as error:
         return Finding('sparse backend', 'unknown', str(error), True)
-    value = f'{current_backend()} (available: {", ".join(available_backends())})'
-    return Finding('sparse backend', value)
+    available = available_backends()
+    chosen = current_backend()
+    if chosen == 'auto':
+        chosen = f'torch on CPU, {available[-1]} on CUDA'
+    note = '' if 'spconv' in available else 'spconv is missing; torch works, slower'
+    return Finding('sparse backend', chosen, note)
 
 
 def check_space() -> list[Finding]:
