@@ -7,11 +7,11 @@ _base_ = [
 ]
 load_from = 'work_dirs/nvpanoptix3d_tiny_stage1_synthrooms/iter_2400.pth'
 custom_hooks = [dict(type='CheckpointKeysHook', may_be_missing=['frustum_branch'])]
-default_hooks = dict(checkpoint=dict(interval=200))
-train_cfg = dict(max_iters=800, val_interval=400)
+default_hooks = dict(checkpoint=dict(interval=100))
+train_cfg = dict(max_iters=500, val_interval=250)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=50, by_epoch=False),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=50, end=800, by_epoch=False),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=50, end=500, by_epoch=False),
 ]
 
 model = dict(
