@@ -28,7 +28,7 @@ model = dict(
             coarse_channels=112,
             query_dim=96,
             base_channels=8,
-            output_channels=12,
+            output_channels=8,
             norm='per_voxel',
             truncation=3.0,  # voxels
         ),
@@ -37,7 +37,7 @@ model = dict(
             tudf_weight=5.0,
             occupancy_weights=(50.0, 25.0, 10.0),
             mask_weight=10.0,
-            occupancy_bands=(8.0, 6.0, 3.0),  # voxels
+            occupancy_bands=(4.0, 3.0, 2.0),  # voxels
             tudf_target_limit=3.0,
         ),
     ),
