@@ -28,7 +28,21 @@ def parse_args() -> argparse.Namespace:
         nargs=4,
         type=float,
         metavar=('FX', 'FY', 'CX', 'CY'),
-        help="in pixels of the images; default: those of the model's dataset",
+        help='in pixels of the images, upright; goes before --camera',
+    )
+    parser.add_argument(
+        '--camera',
+        choices=('auto', 'exif', 'camera_head', 'dataset'),
+        default='auto',
+        help='where the intrinsics come from if none are given; auto: the first that '
+        'is to be had of EXIF, the camera head, the dataset of the model',
+    )
+    parser.add_argument(
+        '--fit',
+        choices=('stretch', 'pad'),
+        default='stretch',
+        help='how an image gets the size of the model: stretch (as published) or pad '
+        '(keeps the aspect ratio)',
     )
     parser.add_argument(
         '--device', help='cpu, cuda, ...; default: a GPU if there is one'
@@ -79,25 +93,28 @@ def folder_names(images: list[Path]) -> list[str]:
 
 
 def main() -> int:
-    """Reconstruct every image; a corrupt one is reported and skipped."""
+    """Reconstruct every image; one that cannot be used is reported and skipped."""
     args = parse_args()
     from mmp3d.apis import PanopticReconstructionInferencer, write_results
     from mmp3d.fileio import CorruptFileError
+    from mmp3d.geometry import UnknownCameraError
 
     images = find_images(args.images)
-    infer = PanopticReconstructionInferencer(args.config, args.checkpoint, args.device)
+    infer = PanopticReconstructionInferencer(
+        args.config, args.checkpoint, args.device, args.camera, args.fit
+    )
     failures = []
     progress = tqdm(list(zip(images, folder_names(images), strict=True)), unit='image')
     for path, name in progress:
         progress.set_postfix_str(path.name)
         try:
             packed = infer.preprocess(path, args.intrinsics)
-        except CorruptFileError as error:
+            (sample,) = infer.forward([packed])
+        except (CorruptFileError, UnknownCameraError) as error:
             failures.append(path)
             progress.write(f'skipped: {error}')
             continue
         image = packed['inputs']['img'].permute(1, 2, 0).numpy()
-        (sample,) = infer.forward([packed])
         write_results(sample, image, Path(args.out) / name)
     print(f'{len(images) - len(failures)} of {len(images)} images -> {args.out}')
     for path in failures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import mmengine
@@ -21,6 +22,7 @@ from mmp3d.datasets.transforms import (
 )
 from mmp3d.engine.checkpoint_loading import load_local_checkpoint
 from mmp3d.engine.hooks.checkpoint_keys_hook import check_checkpoint_keys
+from mmp3d.geometry import UnknownCameraError
 from mmp3d.registry import DATASETS, INFERENCERS, MODELS
 from mmp3d.structures import PanopticReconstructionSample
 
@@ -42,10 +44,18 @@ class PanopticReconstructionInferencer:
         checkpoint: A ``.pth`` of a runner or ``.safetensors``. ``None``: random
             weights, for tests.
         device: 'cpu', 'cuda', 'cuda:1' ...; ``None``: the GPU where there is one.
+        camera: Where the camera of an image comes from if no intrinsics are given:
+            'exif', 'camera_head' (what the backbone predicts), 'dataset' (what the
+            model was trained with), or 'auto': the first of them that is to be had.
+            'auto' asks a camera head only if a checkpoint was loaded. The choice is in
+            ``intrinsics_source`` of the sample.
+        fit: How an image of another aspect ratio is brought to the size of the model:
+            'stretch' (as published) or 'pad'.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
-        ValueError: If the checkpoint does not fit the config's model.
+        ValueError: If the checkpoint does not fit the config's model, or the camera
+            shall be predicted by a model without a camera head.
     """
 
     def __init__(
@@ -53,6 +63,8 @@ class PanopticReconstructionInferencer:
         config: str | Path | Config,
         checkpoint: str | Path | None = None,
         device: str | None = None,
+        camera: str = 'auto',
+        fit: str = 'stretch',
     ) -> None:
         if not isinstance(config, Config):
             if not Path(config).is_file():
@@ -63,10 +75,19 @@ class PanopticReconstructionInferencer:
         init_default_scope(config.get('default_scope', 'mmp3d'))
         self.cfg = config
         self.device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-        self.pipeline = Compose(self._pipeline_steps())
+        self.camera = camera
+        has_head = config.model.backbone.get('camera_head') is not None
+        if camera == 'camera_head' and not has_head:
+            raise ValueError(
+                "camera='camera_head' needs a model with a camera head, but "
+                'model.backbone.camera_head of the config is None. Choose another '
+                'camera.'
+            )
+        trained_head = has_head and checkpoint is not None
+        self.pipeline = Compose(self._pipeline_steps(fit, trained_head))
         self.model = self._build_model(checkpoint)
 
-    def _pipeline_steps(self) -> list[BaseTransform]:
+    def _pipeline_steps(self, fit: str, camera_head: bool) -> list[BaseTransform]:
         dataset = self.cfg.test_dataloader.dataset
         K, target_size = DATASETS.get(dataset.type).default_camera()
         return [
@@ -75,6 +96,9 @@ class PanopticReconstructionInferencer:
                 K=K,
                 grid=dataset.get('grid', {}),
                 label_space=dataset.get('label_space', 'front3d'),
+                fit=fit,
+                camera=self.camera,
+                camera_head=camera_head,
             ),
             LoadFrustumMask(),
             PackReconstructionInputs(with_3d='frustum_branch' in self.cfg.model),
@@ -101,7 +125,7 @@ class PanopticReconstructionInferencer:
         Args:
             images: Paths, or RGB arrays ``H W 3`` uint8.
             intrinsics: (fx, fy, cx, cy) or a 3x3 matrix in pixels of the images as they
-                are on disk; ``None``: those of the dataset the model was trained on.
+                are on disk, upright; ``None``: as ``camera`` of the inferencer says.
             batch_size: Images per forward pass.
             show_progress: Show a progress bar.
 
@@ -116,7 +140,10 @@ class PanopticReconstructionInferencer:
         samples = []
         for start in batches:
             chunk = images[start : start + batch_size]
-            samples += self.forward([self.preprocess(i, intrinsics) for i in chunk])
+            packed = [self.preprocess(image, intrinsics) for image in chunk]
+            # A batch has one grid, and the grid follows the camera.
+            for _, alike in groupby(packed, key=lambda p: p['data_samples'].grid):
+                samples += self.forward(list(alike))
         return samples
 
     def iterate(
@@ -148,8 +175,15 @@ class PanopticReconstructionInferencer:
 
     @torch.no_grad()
     def forward(self, packed: Sequence[dict]) -> list[PanopticReconstructionSample]:
-        """Run the model on packed samples."""
+        """Run the model on packed samples, all with the same grid.
+
+        Raises:
+            UnknownCameraError: If the camera shall be predicted, and what was predicted
+                is not plausible.
+        """
         samples = self.model.test_step(pseudo_collate(list(packed)))
+        if self.camera == 'camera_head':
+            _check_cameras(samples)
         return [_to_cpu(sample) for sample in samples]
 
 
@@ -169,6 +203,17 @@ def intrinsics_matrix(intrinsics: Sequence[float] | np.ndarray) -> np.ndarray:
             f'lengths, in pixels of the image; got {np.asarray(intrinsics).tolist()}'
         )
     return values
+
+
+def _check_cameras(samples: Sequence[PanopticReconstructionSample]) -> None:
+    for sample in samples:
+        if sample.intrinsics_source == 'dataset':
+            degrees = torch.rad2deg(sample.pred_pose_encoding[7:]).tolist()
+            raise UnknownCameraError(
+                f'{sample.img_path}: the camera head predicts a field of view of '
+                f'{degrees[0]:.1f} x {degrees[1]:.1f} degrees (height x width), which '
+                'no image has. Give the intrinsics, or choose another camera.'
+            )
 
 
 def _to_cpu(sample: PanopticReconstructionSample) -> PanopticReconstructionSample:

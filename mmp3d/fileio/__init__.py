@@ -16,7 +16,13 @@ from mmp3d.fileio.annotations import (
 from mmp3d.fileio.checkpoints import read_checkpoint, write_safetensors
 from mmp3d.fileio.errors import CorruptFileError, existing_file
 from mmp3d.fileio.exr import read_exr, write_exr
-from mmp3d.fileio.images import read_gray16, read_image, write_gray16, write_image
+from mmp3d.fileio.images import (
+    read_exif_focal,
+    read_gray16,
+    read_image,
+    write_gray16,
+    write_image,
+)
 from mmp3d.fileio.meshes import write_glb
 from mmp3d.fileio.paths import atomic_write, safe_join
 from mmp3d.fileio.volumes import read_npz, write_npz
@@ -28,6 +34,7 @@ __all__ = [
     'check_label_map',
     'existing_file',
     'read_checkpoint',
+    'read_exif_focal',
     'read_exr',
     'read_gray16',
     'read_image',

@@ -11,8 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmp3d.geometry.rigid import apply_matrix
+from mmp3d.structures import PLAUSIBLE_FIELD_OF_VIEW
 
 Intrinsics = Float[Tensor | np.ndarray, '*B n n']
+
+
+class UnknownCameraError(ValueError):
+    """The camera of an image is not to be had in the way that was asked for.
+
+    Tools that go through many images may report it and go on with the next one.
+    """
 
 
 def _copy(K: Intrinsics) -> Intrinsics:
@@ -157,3 +165,15 @@ def intrinsics_from_pose_encoding(
     K[..., 1, 2] = cy
     K[..., 2, 2] = 1
     return K
+
+
+def is_plausible_pose_encoding(pose_encoding: Float[Tensor, '9']) -> bool:
+    """Whether both fields of view are such as an image can have; false for NaN."""
+    narrowest, widest = PLAUSIBLE_FIELD_OF_VIEW
+    field_of_view = pose_encoding[7:]
+    return bool(((field_of_view >= narrowest) & (field_of_view <= widest)).all())
+
+
+def image_centre(size: tuple[int, int]) -> tuple[float, float]:
+    """The (u, v) half-way between the outermost pixels of a (height, width) image."""
+    return (size[1] - 1) / 2, (size[0] - 1) / 2

@@ -11,7 +11,7 @@ Two families of lattices live here, on purpose:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -84,6 +84,35 @@ def camera_to_grid(
     dims = [n // stride for n in grid.dims]
     dims = torch.tensor(dims, dtype=K.dtype, device=K.device)
     return CameraToGrid(corners, minimum, box_dims, (dims - box_dims) / 2, voxel_size)
+
+
+def centre_grid(
+    K: Float[Tensor | np.ndarray, '3 3'],
+    image_size: tuple[int, int],
+    grid: FrustumGrid,
+) -> FrustumGrid:
+    """Move a grid by whole voxels to where the liftings think that it is.
+
+    They centre the viewing frustum in the grid, and never look at its origin. A camera
+    with its principal point in the middle of the image leaves the grid where it is.
+
+    Args:
+        K: Intrinsics in pixels of ``image_size``; tensor or array.
+        image_size: (height, width) without padding.
+        grid: The grid of a camera whose principal point is central.
+    """
+    placed = camera_to_grid(
+        torch.as_tensor(K).to('cpu', torch.float64), image_size, grid
+    )
+    extent = torch.stack((placed.corners.amin(dim=0), placed.corners.amax(dim=0)))
+    half = torch.tensor(grid.dims, dtype=torch.float64) / 2
+    wanted = extent.mean(dim=0) / grid.voxel_size - half
+    origin = torch.tensor(grid.origin_metres, dtype=torch.float64) / grid.voxel_size
+    shift = (wanted - origin).round()
+    if not shift.any():
+        return grid
+    x, y, z = (origin + shift).tolist()
+    return replace(grid, origin=(x, y, z))
 
 
 def voxel_axes(

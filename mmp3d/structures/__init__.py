@@ -3,7 +3,7 @@
 May import ``mmp3d.utils`` and ``mmp3d.registry``. Start reading at ``camera_batch.py``.
 """
 
-from mmp3d.structures.camera_batch import CameraBatch
+from mmp3d.structures.camera_batch import PLAUSIBLE_FIELD_OF_VIEW, CameraBatch
 from mmp3d.structures.features import (
     GeometryFeatures,
     PixelFeatures,
@@ -21,6 +21,7 @@ from mmp3d.structures.volume_data import VolumeData
 __all__ = [
     'FRONT3D',
     'MATTERPORT3D',
+    'PLAUSIBLE_FIELD_OF_VIEW',
     'CameraBatch',
     'FrustumGrid',
     'GeometryFeatures',

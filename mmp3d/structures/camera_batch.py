@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mmp3d.structures.frustum_grid import FrustumGrid
+
+# Fields of view in radians that an image of a scene may have: 5 to 150 degrees. EXIF
+# or a camera head that says otherwise is not believed.
+PLAUSIBLE_FIELD_OF_VIEW = (math.radians(5), math.radians(150))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ class PanopticReconstructionSample(BaseDataElement):
 
     Meta information: ``sample_id``, ``img_path``, ``ori_shape`` (H, W of the file),
     ``img_shape`` (H, W before padding), ``K`` (3x3 array, pixels of ``img_shape``),
-    ``grid`` (``FrustumGrid``), ``label_space`` (``LabelSpace``), ``loss_weight``.
+    ``grid`` (``FrustumGrid``), ``label_space`` (``LabelSpace``), ``loss_weight``; for
+    an image that belongs to no dataset also ``intrinsics_source`` ('user', 'exif',
+    'camera_head' or 'dataset'), and ``pad_shape`` (H, W to pad to at least) where it
+    keeps its aspect ratio.
 
     Ground truth (a field is absent where a run does not need it):
 
@@ -32,6 +35,8 @@ class PanopticReconstructionSample(BaseDataElement):
 
     - ``pred_panoptic_seg``: ``PanopticSegmentation`` over ``H W`` (``img_shape``).
     - ``pred_depth_map``: ``depth`` float32 ``1 H W``, metres.
+    - ``pred_plane_panoptic_seg``, ``pred_plane_depth``: the same on the reduced plane
+      that stage 2 works on; absent in stage 1.
     - ``pred_volume``: ``tudf`` float32 ``X Y Z`` in voxels.
     - ``pred_volume_seg``: ``PanopticSegmentation`` over ``X Y Z``.
     - ``pred_pose_encoding``: float32 ``9``.
@@ -45,5 +50,7 @@ class PanopticReconstructionSample(BaseDataElement):
     gt_volume: VolumeData
     pred_panoptic_seg: PanopticSegmentation
     pred_depth_map: PixelData
+    pred_plane_panoptic_seg: PanopticSegmentation
+    pred_plane_depth: PixelData
     pred_volume: VolumeData
     pred_volume_seg: PanopticSegmentation

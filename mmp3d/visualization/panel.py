@@ -74,7 +74,7 @@ def sample_panel(
     cell = _cell_size(3, height / width)
     depth_range = sample.grid.depth_range if 'grid' in sample else None
     cells = [
-        ('image', image),
+        (_image_title(sample), image),
         (f'{prefix}depth', _paint(colorize_depth, scene.depth, depth_range)),
         (f'{prefix}panoptic 2D', _paint(colorize_panoptic, scene.panoptic, space)),
     ]
@@ -86,6 +86,14 @@ def sample_panel(
         rows.append(_scene_row(sample, scene, space, prefix))
     rows.append(_legend(_labels(scene), space))
     return np.vstack(rows)
+
+
+def _image_title(sample: PanopticReconstructionSample) -> str:
+    """Name the picture, and for free images where its camera comes from."""
+    if 'intrinsics_source' not in sample:
+        return 'image'
+    fx, fy = np.asarray(sample.K)[[0, 1], [0, 1]]
+    return f'image, K from {sample.intrinsics_source}: f {fx:.0f} x {fy:.0f} px'
 
 
 def _paint(

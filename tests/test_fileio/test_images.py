@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
 
 from mmp3d.fileio import (
     CorruptFileError,
+    read_exif_focal,
     read_gray16,
     read_image,
     write_gray16,
@@ -97,3 +99,99 @@ def test_wrong_arrays_are_not_written(tmp_path):
     with pytest.raises((ValueError, TypeError), match=r'must be uint16|UInt16\['):
         write_gray16(tmp_path / 'a.png', np.zeros((4, 5), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+def _tags(**values: object) -> Image.Exif:
+    exif = Image.Exif()
+    block = exif.get_ifd(ExifTags.IFD.Exif)
+    for name, value in values.items():
+        block[ExifTags.Base[name]] = value
+    return exif
+
+
+def _save(path, size: tuple[int, int], exif: Image.Exif | bytes):
+    Image.fromarray(_picture(*size)).save(path, exif=exif)
+    return path
+
+
+def test_the_35_mm_focal_length_compares_diagonals(tmp_path):
+    # 3 : 4 : 5, and the diagonal of 35 mm film is 43.2666 mm.
+    exif = _tags(FocalLengthIn35mmFilm=26, FocalLength=4.2)
+    focal = read_exif_focal(_save(tmp_path / 'a.jpg', (300, 400), exif))
+    assert focal == pytest.approx(26 / 43.266615 * 500)
+
+
+@pytest.mark.parametrize(('unit', 'per_mm'), [(None, 25.4), (2, 25.4), (3, 10), (4, 1)])
+def test_the_focal_plane_resolution_gives_the_focal_length(tmp_path, unit, per_mm):
+    given = {} if unit is None else {'FocalPlaneResolutionUnit': unit}
+    exif = _tags(FocalLength=5.0, FocalPlaneXResolution=8.0 * per_mm, **given)
+    path = _save(tmp_path / 'a.jpg', (30, 40), exif)
+    assert read_exif_focal(path) == pytest.approx(40)
+
+
+@pytest.mark.parametrize('recorded', [(120, 160), (160, 120)])
+def test_the_focal_length_follows_a_resize_and_a_turn(tmp_path, recorded):
+    height, width = recorded
+    exif = _tags(
+        FocalLength=5.0,
+        FocalPlaneXResolution=32.0,
+        FocalPlaneYResolution=32.0,
+        FocalPlaneResolutionUnit=4,
+        ExifImageWidth=width,
+        ExifImageHeight=height,
+    )
+    exif[ExifTags.Base.Orientation] = 6
+    path = _save(tmp_path / 'a.jpg', (30, 40), exif)
+    assert read_image(path).shape == (40, 30, 3)
+    assert read_exif_focal(path) == pytest.approx(5 * 32 / 4)
+
+
+@pytest.mark.parametrize(
+    'tags',
+    [
+        {},
+        {'FocalLength': 4.2},
+        {'FocalLengthIn35mmFilm': 0},
+        {'FocalLengthIn35mmFilm': 3},  # 164 degrees
+        {'FocalLengthIn35mmFilm': 600},  # 3 degrees
+        {'FocalLength': 4.2, 'FocalPlaneXResolution': 0.0},
+        {'FocalLength': IFDRational(1, 0), 'FocalPlaneXResolution': 100.0},
+        {
+            'FocalLength': 4.2,
+            'FocalPlaneXResolution': 100.0,
+            'FocalPlaneResolutionUnit': 9,
+        },
+        # Cropped to a square since.
+        {
+            'FocalLengthIn35mmFilm': 26,
+            'ExifImageWidth': 4000,
+            'ExifImageHeight': 6000,
+        },
+    ],
+)
+def test_exif_that_tells_nothing_plausible_gives_no_focal_length(tmp_path, tags):
+    assert read_exif_focal(_save(tmp_path / 'a.jpg', (30, 40), _tags(**tags))) is None
+
+
+@pytest.mark.parametrize('suffix', ['png', 'jpg'])
+@pytest.mark.parametrize('share', [0.2, 0.5, 0.8])
+def test_broken_exif_is_ignored(tmp_path, suffix, share):
+    whole = _tags(FocalLengthIn35mmFilm=26).tobytes()
+    for number, exif in enumerate(
+        (
+            whole[: int(share * len(whole))],
+            b'Exif\0\0' + b'\xff' * 40,
+            b'Exif\0\0II*\0\x08\0\0\0' + b'\xff\x7f' * 50,
+        )
+    ):
+        path = _save(tmp_path / f'{number}.{suffix}', (20, 33), exif)
+        assert read_exif_focal(path) is None
+        assert read_image(path).shape == (20, 33, 3)
+
+
+def test_the_focal_length_of_no_image_is_refused(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'no image')
+    with pytest.raises(CorruptFileError, match=r'a\.jpg: not a readable image'):
+        read_exif_focal(tmp_path / 'a.jpg')
+    with pytest.raises(FileNotFoundError, match='nothing is there'):
+        read_exif_focal(tmp_path / 'b.jpg')

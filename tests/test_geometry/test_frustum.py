@@ -10,6 +10,7 @@ from golden import FOLDER
 from mmp3d.geometry import (
     DepthPlanes,
     camera_to_grid,
+    centre_grid,
     frustum_mask,
     project_points,
     scale_intrinsics,
@@ -161,3 +162,26 @@ def test_a_mask_of_another_grid_is_refused():
     mask = torch.zeros(8, 24, 16, dtype=torch.bool)
     with pytest.raises(ValueError, match=r'frustum_mask must have the shape .*16, 24'):
         visible_voxels(K.float(), SIZE, SMALL, mask)
+
+
+def test_a_central_camera_leaves_the_grid_where_it_is():
+    grid = FrustumGrid()
+    assert centre_grid(K, SIZE, grid) is grid
+    assert centre_grid(K.numpy(), SIZE, grid) is grid
+
+
+@pytest.mark.parametrize(('cx', 'cy'), [(59.5, 119.5), (300.0, 20.0), (159.5, 400.0)])
+def test_a_moved_grid_stands_where_the_liftings_put_it(cx, cy):
+    camera = K.clone()
+    camera[0, 2], camera[1, 2] = cx, cy
+    unmoved = FrustumGrid(dims=(64, 64, 64), voxel_size=0.12)
+    grid = centre_grid(camera, SIZE, unmoved)
+    placed = camera_to_grid(camera, SIZE, grid)
+    of_lifting = placed.minimum - placed.padding.floor()
+    of_data = torch.tensor(grid.origin_metres) / grid.voxel_size
+    assert (of_lifting - of_data).abs().max() <= 1.5
+    # By whole voxels, and never twice.
+    shift = of_data - torch.tensor(unmoved.origin_metres) / grid.voxel_size
+    torch.testing.assert_close(shift, shift.round(), rtol=0, atol=1e-4)
+    assert shift.abs().max() > 5
+    assert centre_grid(camera, SIZE, grid) is grid

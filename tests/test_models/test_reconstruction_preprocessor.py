@@ -41,6 +41,14 @@ def test_a_fitting_image_is_not_padded():
     assert batch.padded_size == (16, 32)
 
 
+def test_a_sample_can_ask_for_more_padding():
+    data = _data((24, 18), (20, 32))
+    data['data_samples'][0].set_metainfo({'pad_shape': (24, 40)})
+    batch = ReconstructionDataPreprocessor(16)(data)['inputs']
+    assert batch.padded_size == (32, 48)
+    assert batch.image_sizes == ((24, 18), (20, 32))
+
+
 def test_different_grids_in_one_batch_are_refused():
     grids = [FrustumGrid(), FrustumGrid(dims=(128, 128, 128), voxel_size=0.06)]
     with pytest.raises(ValueError, match="sample 's1' has the grid"):

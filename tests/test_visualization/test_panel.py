@@ -172,3 +172,14 @@ def test_the_visualizer_hands_panels_to_its_backends(sample, tmp_path):
     assert written.name == 'test_room_7.png'
     with pytest.raises(ValueError, match='nothing to draw'):
         visualizer.add_datasample('x', IMAGE, sample, draw_pred=False)
+
+
+def test_the_title_says_where_the_camera_of_a_free_image_comes_from(sample):
+    flat = sample.clone()
+    del flat.pred_volume, flat.pred_volume_seg
+    free = flat.clone()
+    free.set_metainfo({'intrinsics_source': 'exif'})
+    plain, titled = (sample_panel(s, IMAGE) for s in (flat, free))
+    assert (plain[:22, :400] != titled[:22, :400]).any()
+    np.testing.assert_array_equal(plain[22:], titled[22:])
+    np.testing.assert_array_equal(plain[:, 400:], titled[:, 400:])

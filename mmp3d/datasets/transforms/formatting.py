@@ -57,8 +57,9 @@ class PackReconstructionInputs(BaseTransform):
 
     def _sample(self, results: dict) -> PanopticReconstructionSample:
         metainfo = {key: results[key] for key in _META}
-        if 'intrinsics_source' in results:
-            metainfo['intrinsics_source'] = results['intrinsics_source']
+        for key in ('intrinsics_source', 'pad_shape'):
+            if key in results:
+                metainfo[key] = results[key]
         sample = PanopticReconstructionSample(metainfo=metainfo)
         if 'gt_masks' in results:
             sample.gt_instances = InstanceData(

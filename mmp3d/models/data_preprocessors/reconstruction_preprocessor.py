@@ -20,8 +20,8 @@ class ReconstructionDataPreprocessor(BaseDataPreprocessor):
     """Make a ``CameraBatch`` of packed samples.
 
     Images are padded at the right and at the bottom to a common size that is a multiple
-    of ``pad_size_divisor``, then scaled from 0..255 to 0..1. Padding leaves the
-    intrinsics unchanged.
+    of ``pad_size_divisor`` and at least the ``pad_shape`` of every sample that has one,
+    then scaled from 0..255 to 0..1. Padding leaves the intrinsics unchanged.
 
     Args:
         pad_size_divisor: Multiple that the padded height and width must be.
@@ -59,7 +59,7 @@ class ReconstructionDataPreprocessor(BaseDataPreprocessor):
         inputs, samples = data['inputs'], data['data_samples']
         return dict(
             inputs=CameraBatch(
-                images=self._batch_images(inputs['img'])[:, None],
+                images=self._batch_images(inputs['img'], samples)[:, None],
                 K=torch.stack([K.double() for K in inputs['K']])[:, None],
                 image_sizes=tuple(tuple(i.shape[-2:]) for i in inputs['img']),
                 grid=_common_grid(samples),
@@ -70,11 +70,14 @@ class ReconstructionDataPreprocessor(BaseDataPreprocessor):
         )
 
     def _batch_images(
-        self, images: Sequence[UInt8[Tensor, '3 _ _']]
+        self,
+        images: Sequence[UInt8[Tensor, '3 _ _']],
+        samples: Sequence[PanopticReconstructionSample],
     ) -> Float[Tensor, 'B 3 H W']:
         divisor = self.pad_size_divisor
-        height = max(image.shape[-2] for image in images)
-        width = max(image.shape[-1] for image in images)
+        sizes = [image.shape[-2:] for image in images]
+        sizes += [sample.pad_shape for sample in samples if 'pad_shape' in sample]
+        height, width = (max(side) for side in zip(*sizes, strict=True))
         height += -height % divisor
         width += -width % divisor
         padded = [

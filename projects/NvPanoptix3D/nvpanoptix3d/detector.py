@@ -17,6 +17,7 @@ from mmp3d.models.detectors.base import (
     Samples,
     tensors_of,
 )
+from mmp3d.models.detectors.predicted_cameras import use_predicted_cameras
 from mmp3d.registry import MODELS
 from mmp3d.structures import CameraBatch, PanopticReconstructionSample, VolumeData
 from projects.NvPanoptix3D.nvpanoptix3d.structures import (
@@ -93,6 +94,7 @@ class NvPanoptix3D(ReconstructionDetector):
     ) -> list[PanopticReconstructionSample]:
         """Add the predictions of every stage the model has to the samples."""
         views = self.extract_views(inputs)
+        inputs = use_predicted_cameras(inputs, views.pose_encoding, data_samples)
         images = self.panoptic_head.segment(views, inputs, size='image')
         for i, (sample, image) in enumerate(zip(data_samples, images, strict=True)):
             sample.pred_panoptic_seg = image.panoptic
@@ -102,9 +104,12 @@ class NvPanoptix3D(ReconstructionDetector):
         if self.frustum_branch is None:
             return list(data_samples)
 
+        planes = self.panoptic_head.segment(views, inputs, size='plane')
         frustum = self.extract_frustum(views, inputs, with_coarse_masks=False)
         volumes = self.frustum_branch.segment(frustum, views, inputs)
-        for sample, volume in zip(data_samples, volumes, strict=True):
+        for sample, plane, volume in zip(data_samples, planes, volumes, strict=True):
+            sample.pred_plane_panoptic_seg = plane.panoptic
+            sample.pred_plane_depth = PixelData(depth=plane.depth[None])
             sample.pred_volume = VolumeData(tudf=volume.tudf)
             sample.pred_volume_seg = volume.panoptic
         return list(data_samples)
