@@ -16,9 +16,12 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=3000, max_keep_ckpts=3
+        type='WholeCheckpointHook', by_epoch=False, interval=3000, max_keep_ckpts=3
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    exact_resume=dict(type='ExactResumeHook'),
+    finite_loss=dict(type='StopOnNonFiniteLossHook'),
+    graceful_stop=dict(type='GracefulStopHook'),
     visualization=dict(type='ReconstructionVisualizationHook', draw=False),
 )
 custom_hooks = [dict(type='CheckpointKeysHook')]

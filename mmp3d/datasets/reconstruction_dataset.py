@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float64
 from mmengine.dataset import BaseDataset
 
+from mmp3d.datasets.samplers import SeededIndex
 from mmp3d.fileio import CorruptFileError, IndexRecord, read_index, read_json
 from mmp3d.registry import TRANSFORMS
 from mmp3d.structures import FrustumGrid, LabelSpace
-from mmp3d.utils import nearest_name
+from mmp3d.utils import nearest_name, seeded
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class ReconstructionDataset(BaseDataset):
     pipeline as a dict with ``sample_id``, ``files`` (``SampleFiles``), ``img_path``,
     ``ori_shape`` (H, W of the files), ``target_size`` (H, W to load them at), ``K``
     (3x3 float64, pixels of ``ori_shape``), ``grid``, ``label_space`` and
-    ``loss_weight``.
+    ``loss_weight``; in training also ``seed``, that of its random numbers.
 
     Args:
         data_root: Folder of the dataset.
@@ -161,6 +162,13 @@ class ReconstructionDataset(BaseDataset):
                 )
         return set(skipped)
 
+    def __getitem__(self, idx: int) -> dict:
+        """Load a sample; a ``SeededIndex`` also fixes what is drawn at random."""
+        if not isinstance(idx, SeededIndex):
+            return super().__getitem__(idx)
+        with seeded(idx.seed):
+            return super().__getitem__(idx)
+
     def get_data_info(self, idx: int) -> dict:
         """Give the dict with which a sample enters the pipeline."""
         info = super().get_data_info(idx)
@@ -178,6 +186,8 @@ class ReconstructionDataset(BaseDataset):
             label_space=self.label_space,
             loss_weight=1.0,
         )
+        if isinstance(idx, SeededIndex):
+            info['seed'] = idx.seed
         return info
 
     def _frustum_mask_path(self) -> Path | None:

@@ -21,19 +21,23 @@ class PointSource(Protocol):
 
 
 def uniform_points(
-    num_sets: int, num_points: int, device: torch.device
+    num_sets: int,
+    num_points: int,
+    device: torch.device,
+    generator: torch.Generator | None = None,
 ) -> Float[Tensor, 'N P 2']:
-    """Draw points uniformly from torch's global generator.
+    """Draw points uniformly.
 
     Args:
         num_sets: Number of independent sets.
         num_points: Points per set.
         device: Where the points are made.
+        generator: Of that device; ``None``: torch's global one.
 
     Returns:
         (x, y), 0..1: from the left and top edge of a map to its right and bottom edge.
     """
-    return torch.rand(num_sets, num_points, 2, device=device)
+    return torch.rand(num_sets, num_points, 2, device=device, generator=generator)
 
 
 def sample_maps(

@@ -39,7 +39,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='ResumableInfiniteSampler', shuffle=True),
     dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
 )
 val_dataloader = dict(

@@ -57,7 +57,7 @@ class PackReconstructionInputs(BaseTransform):
 
     def _sample(self, results: dict) -> PanopticReconstructionSample:
         metainfo = {key: results[key] for key in _META}
-        for key in ('intrinsics_source', 'pad_shape'):
+        for key in ('intrinsics_source', 'pad_shape', 'seed'):
             if key in results:
                 metainfo[key] = results[key]
         sample = PanopticReconstructionSample(metainfo=metainfo)

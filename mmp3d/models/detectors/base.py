@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 
 import torch
+from mmengine.dist import all_reduce, is_distributed
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -89,6 +91,22 @@ class ReconstructionDetector(BaseModel):
                     f'{self.label_space.name!r} with {self.label_space.num_classes}. '
                     'Give the dataset and the model the same label_space.'
                 )
+
+    def parse_losses(
+        self, losses: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum up the losses.
+
+        Returns:
+            The loss of this process, to train with; what is logged: all terms and their
+            sum, averaged over the processes.
+        """
+        loss, logged = super().parse_losses(losses)
+        if is_distributed():
+            values = torch.stack([value.detach().float() for value in logged.values()])
+            all_reduce(values, op='mean')
+            logged = OrderedDict(zip(logged, values, strict=True))
+        return loss, logged
 
     @abstractmethod
     def loss(self, inputs: CameraBatch, data_samples: Samples) -> dict[str, Tensor]:

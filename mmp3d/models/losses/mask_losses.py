@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from mmdet.models.losses.dice_loss import dice_loss
+from mmengine.dist import all_reduce
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,8 +37,12 @@ def weighted_mean(
 ) -> Float[Tensor, '']:
     """Mean of values that count differently; 0 where there is none.
 
-    The result keeps its link to the graph even when empty, so that every process of a
+    Several processes divide by their average weight, so that the average of their
+    results is the mean over all of them; all have to call this equally often. The
+    result keeps its link to the graph even when empty, so that every process of a
     distributed run takes part in the backward pass.
     """
     weights = weights.to(values.dtype)
-    return (weights * values).sum() / weights.sum().clamp(min=1e-12)
+    total = weights.sum()
+    all_reduce(total, op='mean')
+    return (weights * values).sum() / total.clamp(min=1e-12)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -155,11 +155,11 @@ class FrustumCriterion(nn.Module):
 def _num_masks(
     targets: Sequence[FrustumTargets], weights: Float[Tensor, ' B']
 ) -> Float[Tensor, '']:
-    """Weighted number of targets, averaged over processes, at least 1."""
+    """Weighted number of targets: mean over processes; of all together at least 1."""
     counts = weights.new_tensor([t.num_targets for t in targets])
     num_masks = (weights * counts).sum()
     all_reduce(num_masks, op='mean')
-    return num_masks.clamp(min=1)
+    return num_masks.clamp(min=1 / get_world_size())
 
 
 def _look_up(volumes: Sequence[Tensor], coords: Int[Tensor, 'N 4']) -> Tensor:

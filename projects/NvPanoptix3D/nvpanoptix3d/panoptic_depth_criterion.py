@@ -39,12 +39,53 @@ class _Targets:
     image_weights: Float[Tensor, ' B']
 
 
+class _ImagePoints:
+    """Random points of every image, from its own seed where its sample has one.
+
+    Then they depend neither on the other images of the batch nor on the number of
+    processes.
+    """
+
+    def __init__(
+        self,
+        draw_points: PointSource | None,
+        data_samples: Sequence[PanopticReconstructionSample],
+        device: torch.device,
+    ) -> None:
+        self.draw_points = draw_points or uniform_points
+        self.device = device
+        seeds = [sample.get('seed') for sample in data_samples]
+        self.generators = None
+        if draw_points is None and None not in seeds:
+            self.generators = [
+                torch.Generator(device).manual_seed(seed) for seed in seeds
+            ]
+
+    def of_image(self, image: int, num_points: int) -> Float[Tensor, '1 P 2']:
+        """Draw one set of points."""
+        if self.generators is None:
+            return self.draw_points(1, num_points, self.device)
+        return uniform_points(1, num_points, self.device, self.generators[image])
+
+    def of_masks(
+        self, counts: Sequence[int], num_points: int
+    ) -> Float[Tensor, 'M P 2']:
+        """Draw a set for each mask; ``counts`` are the masks of each image."""
+        if self.generators is None:
+            return self.draw_points(sum(counts), num_points, self.device)
+        sets = [
+            uniform_points(count, num_points, self.device, generator)
+            for count, generator in zip(counts, self.generators, strict=True)
+        ]
+        return torch.cat(sets)
+
+
 @MODELS.register_module()
 class PanopticDepthCriterion(nn.Module):
     """All losses of stage 1.
 
     Every image counts with the ``loss_weight`` of its sample. Means are taken over the
-    images of this process.
+    images of all processes.
 
     Args:
         class_weight: Weight of ``loss_cls``.
@@ -69,7 +110,7 @@ class PanopticDepthCriterion(nn.Module):
     Source: Cheng et al., Masked-attention Mask Transformer, section 3.3 (classes and
         masks).
     Differs: the class loss of an image is a mean over its queries, not over their class
-        weights; mask losses are means over this process's matched masks.
+        weights; mask losses are means over the matched masks of all processes.
     """
 
     def __init__(
@@ -124,7 +165,7 @@ class PanopticDepthCriterion(nn.Module):
         data_samples: Sequence[PanopticReconstructionSample],
         padded_size: tuple[int, int],
         room_mask: Bool[Tensor, 'B _ _'] | None = None,
-        draw_points: PointSource = uniform_points,
+        draw_points: PointSource | None = None,
     ) -> dict[str, Tensor]:
         """Give the weighted terms.
 
@@ -135,7 +176,8 @@ class PanopticDepthCriterion(nn.Module):
             padded_size: (height, width) of the batch's images, padding included.
             room_mask: Pixels that may supervise depth, at any resolution of the padded
                 images; ``None``: all (the published training).
-            draw_points: Source of the random points.
+            draw_points: Source of the random points; ``None``: uniform points, of each
+                image by the ``seed`` of its sample, otherwise by torch's global one.
 
         Returns:
             ``loss_cls``, ``loss_mask``, ``loss_dice``, the same with the prefix
@@ -143,9 +185,10 @@ class PanopticDepthCriterion(nn.Module):
             occupancy, ``loss_plane_occupancy``.
         """
         targets = self._targets(data_samples, padded_size, views.depth.device)
-        losses = self._query_losses(views.final, targets, draw_points)
+        points = _ImagePoints(draw_points, data_samples, views.depth.device)
+        losses = self._query_losses(views.final, targets, points)
         for i, predictions in enumerate(views.auxiliary):
-            terms = self._query_losses(predictions, targets, draw_points)
+            terms = self._query_losses(predictions, targets, points)
             losses.update({f'd{i}.{name}': term for name, term in terms.items()})
         losses['loss_depth'] = self.depth_weight * weighted_mean(
             self._depth_errors(
@@ -168,11 +211,12 @@ class PanopticDepthCriterion(nn.Module):
         views: ViewPredictions,
         data_samples: Sequence[PanopticReconstructionSample],
         padded_size: tuple[int, int],
-        draw_points: PointSource = uniform_points,
+        draw_points: PointSource | None = None,
     ) -> list[Matching]:
         """Match the final predictions of every image; arguments as in ``forward``."""
         targets = self._targets(data_samples, padded_size, views.depth.device)
-        return self._match(views.final, targets, draw_points)
+        points = _ImagePoints(draw_points, data_samples, views.depth.device)
+        return self._match(views.final, targets, points)
 
     def _targets(
         self,
@@ -192,21 +236,23 @@ class PanopticDepthCriterion(nn.Module):
         self,
         predictions: QueryPredictions,
         targets: _Targets,
-        draw_points: PointSource,
+        points: _ImagePoints,
     ) -> list[Matching]:
         matchings = []
         # One image after the other: the cost of a pair exists only within an image.
-        for class_logits, mask_logits, labels, masks in zip(
-            predictions.class_logits,
-            predictions.mask_logits,
-            targets.labels,
-            targets.masks,
-            strict=True,
+        for image, (class_logits, mask_logits, labels, masks) in enumerate(
+            zip(
+                predictions.class_logits,
+                predictions.mask_logits,
+                targets.labels,
+                targets.masks,
+                strict=True,
+            )
         ):
             if self.use_point_sampling:
-                points = draw_points(1, self.num_points, mask_logits.device)
-                queries = sample_maps(mask_logits[None].float(), points)[0]
-                wanted = sample_maps(masks[None], points)[0]
+                places = points.of_image(image, self.num_points)
+                queries = sample_maps(mask_logits[None].float(), places)[0]
+                wanted = sample_maps(masks[None], places)[0]
             else:
                 queries = mask_logits.flatten(1)
                 wanted = _resize_masks(masks, mask_logits.shape[-2:]).flatten(1)
@@ -217,9 +263,9 @@ class PanopticDepthCriterion(nn.Module):
         self,
         predictions: QueryPredictions,
         targets: _Targets,
-        draw_points: PointSource,
+        points: _ImagePoints,
     ) -> dict[str, Tensor]:
-        matchings = self._match(predictions, targets, draw_points)
+        matchings = self._match(predictions, targets, points)
         image, query = _pair_indices(matchings, predictions.class_logits.device)
         labels = _matched(targets.labels, matchings)
         class_errors = self._class_errors(
@@ -228,7 +274,10 @@ class PanopticDepthCriterion(nn.Module):
         num_queries = predictions.mask_logits.shape[1]
         logits = predictions.mask_logits.flatten(0, 1)[image * num_queries + query]
         logits, wanted = self._read_masks(
-            logits.float(), _matched(targets.masks, matchings), draw_points
+            logits.float(),
+            _matched(targets.masks, matchings),
+            [len(m.query_indices) for m in matchings],
+            points,
         )
         mask_weights = targets.image_weights[image]
         return {
@@ -266,28 +315,31 @@ class PanopticDepthCriterion(nn.Module):
         self,
         logits: Float[Tensor, 'M h w'],
         masks: Float[Tensor, 'M H W'],
-        draw_points: PointSource,
+        counts: Sequence[int],
+        points: _ImagePoints,
     ) -> tuple[Float[Tensor, 'M P'], Float[Tensor, 'M P']]:
         if not self.use_point_sampling:
             wanted = _resize_masks(masks, logits.shape[-2:])
             return logits.flatten(1), wanted.flatten(1)
-        points = self._loss_points(logits.detach(), draw_points)
+        places = self._loss_points(logits.detach(), counts, points)
         with torch.no_grad():
-            wanted = sample_maps(masks[:, None], points)[:, 0]
-        return sample_maps(logits[:, None], points)[:, 0], wanted
+            wanted = sample_maps(masks[:, None], places)[:, 0]
+        return sample_maps(logits[:, None], places)[:, 0], wanted
 
     def _loss_points(
-        self, logits: Float[Tensor, 'M h w'], draw_points: PointSource
+        self,
+        logits: Float[Tensor, 'M h w'],
+        counts: Sequence[int],
+        points: _ImagePoints,
     ) -> Float[Tensor, 'M P 2']:
-        num_masks, device = len(logits), logits.device
-        if num_masks == 0:
+        if len(logits) == 0:
             return logits.new_zeros(0, self.num_points, 2)
-        candidates = draw_points(num_masks, self.num_candidates, device)
+        candidates = points.of_masks(counts, self.num_candidates)
         uncertain = pick_uncertain_points(logits, candidates, self.num_uncertain)
         num_uniform = self.num_points - self.num_uncertain
         if num_uniform == 0:
             return uncertain
-        uniform = draw_points(num_masks, num_uniform, device)
+        uniform = points.of_masks(counts, num_uniform)
         return torch.cat((uncertain, uniform), dim=1)
 
     def _depth_errors(
