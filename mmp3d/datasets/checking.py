@@ -34,7 +34,10 @@ class FileChecks(Dataset):
 
     def __getitem__(self, index: int) -> list[str]:
         """Load one sample, file by file, and collect what is wrong."""
-        results = self.dataset.get_data_info(index)
+        try:
+            results = self.dataset.get_data_info(index)
+        except _FILE_ERRORS as error:  # of the camera
+            return [str(error)]
         results['img_shape'] = results['target_size']  # also where the image is broken
         problems = []
         for loader in self.loaders:
@@ -58,6 +61,8 @@ def one_loader_per_file(pipeline: Sequence[dict]) -> list[BaseTransform]:
         volumes = TRANSFORMS.build(step).volumes if _reads_volumes(step) else (None,)
         for name in volumes:
             alone = step if name is None else {**step, 'volumes': (name,)}
+            if 'cache_dir' in alone:
+                alone = {**alone, 'cache_dir': None}  # the files, not their copies
             loaders.append(TRANSFORMS.build(alone))
     if not loaders:
         types = [step['type'] for step in pipeline]

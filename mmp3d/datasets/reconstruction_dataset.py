@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 from mmengine.dataset import BaseDataset
+from mmengine.logging import MMLogger
 
+from mmp3d.datasets.pipeline_rules import refuse_untrue_volumes
 from mmp3d.datasets.samplers import SeededIndex
 from mmp3d.fileio import CorruptFileError, IndexRecord, read_index, read_json
 from mmp3d.registry import TRANSFORMS
@@ -24,13 +26,16 @@ class SampleFiles:
 
     Attributes:
         image: RGB image.
-        depth: z-depth in metres (EXR).
+        depth: z-depth (EXR, npy or PNG).
         panoptic: Class and instance id per pixel (npz).
         geometry: Distance volume (npz).
         segmentation: Class and instance id per voxel (npz).
         weighting: Loss weight per voxel (npz).
-        frustum_mask: Voxels inside the frustum (npz), one for the whole dataset;
-            ``None``: computed from the camera and the grid.
+        frustum_mask: Voxels inside the frustum (npz), one for the whole dataset or one
+            per image; ``None``: computed from the camera and the grid.
+        intrinsics: Camera matrix (npy); ``None``: the dataset knows one for all.
+        room_mask: Pixels of the room that the camera stands in (PNG); ``None``: the
+            dataset has none.
     """
 
     image: Path
@@ -40,6 +45,8 @@ class SampleFiles:
     segmentation: Path
     weighting: Path
     frustum_mask: Path | None = None
+    intrinsics: Path | None = None
+    room_mask: Path | None = None
 
     def named(self) -> dict[str, Path]:
         """Every file that there must be, by its role."""
@@ -58,7 +65,9 @@ class ReconstructionDataset(BaseDataset):
 
     Args:
         data_root: Folder of the dataset.
-        ann_file: Index of the split, a JSON list, below ``data_root``.
+        ann_file: Index of the split, a JSON list, below ``data_root``. NVIDIA names it
+            ``meta/train.json``, Uni-3D ``meta/train_3d.json``; where the named one is
+            missing, the other is read.
         pipeline: Transforms.
         grid: Parameters of ``FrustumGrid``. It travels with the samples; nobody else
             is told.
@@ -77,6 +86,8 @@ class ReconstructionDataset(BaseDataset):
         FileNotFoundError: If the folder or the index is not there; says what is
             expected and how to get it.
         CorruptFileError: If the index or the skip list is broken or names unknown ids.
+        ValueError: If the pipeline loads volumes and has a step that would leave them
+            behind.
     """
 
     def __init__(
@@ -108,6 +119,7 @@ class ReconstructionDataset(BaseDataset):
             test_mode=test_mode,
             lazy_init=lazy_init,
         )
+        refuse_untrue_volumes(self.pipeline.transforms)
         self._metainfo.update(_metainfo(self.label_space, self.grid))
 
     @abstractmethod
@@ -130,6 +142,7 @@ class ReconstructionDataset(BaseDataset):
                 f'{type(self).__name__}: the dataset folder {root} does not exist. '
                 f'{self.how_to_get()}'
             )
+        self.ann_file = _index_there_is(self.ann_file)
         if not Path(self.ann_file).is_file():
             raise FileNotFoundError(
                 f'{type(self).__name__}: the index {self.ann_file} does not exist. '
@@ -194,6 +207,18 @@ class ReconstructionDataset(BaseDataset):
         if self.frustum_mask_file is None:
             return None
         return Path(self.data_root) / self.frustum_mask_file
+
+
+def _index_there_is(ann_file: str) -> str:
+    """Give the index by the name that NVIDIA or Uni-3D gave it."""
+    path = Path(ann_file)
+    stem = path.stem
+    twin = stem.removesuffix('_3d') if stem.endswith('_3d') else f'{stem}_3d'
+    other = path.with_name(f'{twin}{path.suffix}')
+    if path.is_file() or not other.is_file():
+        return ann_file
+    MMLogger.get_current_instance().info(f'{path} is not there; reading {other}')
+    return str(other)
 
 
 def _metainfo(label_space: LabelSpace, grid: FrustumGrid) -> dict:

@@ -25,14 +25,33 @@ from mmp3d.fileio.images import (
 )
 from mmp3d.fileio.meshes import write_glb
 from mmp3d.fileio.paths import atomic_write, safe_join
-from mmp3d.fileio.volumes import read_npz, write_npz
+from mmp3d.fileio.volume_cache import (
+    SparseArray,
+    cache_path,
+    load_cached,
+    read_volume_cache,
+    write_volume_cache,
+)
+from mmp3d.fileio.volumes import (
+    check_array,
+    npz_keys,
+    read_npy,
+    read_npz,
+    write_npy,
+    write_npz,
+)
 
 __all__ = [
     'CorruptFileError',
     'IndexRecord',
+    'SparseArray',
     'atomic_write',
+    'cache_path',
+    'check_array',
     'check_label_map',
     'existing_file',
+    'load_cached',
+    'npz_keys',
     'read_checkpoint',
     'read_exif_focal',
     'read_exr',
@@ -40,7 +59,9 @@ __all__ = [
     'read_image',
     'read_index',
     'read_json',
+    'read_npy',
     'read_npz',
+    'read_volume_cache',
     'safe_join',
     'write_exr',
     'write_glb',
@@ -49,6 +70,8 @@ __all__ = [
     'write_index',
     'write_json',
     'write_label_map',
+    'write_npy',
     'write_npz',
     'write_safetensors',
+    'write_volume_cache',
 ]

@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 import zlib
+from typing import IO
 
 import numpy as np
 from jaxtyping import Shaped
@@ -54,6 +55,65 @@ def read_npz(
         raise CorruptFileError(path, f'not a plain npz file ({error})') from error
 
 
+def npz_keys(path: PathLike) -> tuple[str, ...]:
+    """Names of the arrays of an npz archive.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CorruptFileError: If the archive is broken.
+    """
+    path = existing_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return tuple(name.removesuffix('.npy') for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError) as error:
+        raise CorruptFileError(path, f'not a readable npz file ({error})') from error
+
+
+def read_npy(
+    path: PathLike,
+    kinds: str = 'iufb',
+    shape: tuple[int | None, ...] | None = None,
+) -> Shaped[np.ndarray, ...]:
+    """Read a small array file; nothing in it is ever unpickled.
+
+    Args:
+        path: The npy file.
+        kinds: Allowed numpy kinds: i, u, f, b.
+        shape: Exact shape, ``None`` for a free axis; ``None``: any.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CorruptFileError: If it is broken, holds Python objects, or has another kind or
+            shape.
+    """
+    path = existing_file(path)
+    with path.open('rb') as stream:
+        found, fortran, dtype = _read_header(path, stream)
+        check_array(path, 'array', dtype, found, None, kinds, shape)
+        content = stream.read()
+    expected = math.prod(found) * dtype.itemsize
+    if len(content) != expected:
+        raise CorruptFileError(
+            path, f'expected {expected} bytes of numbers, got {len(content)}'
+        )
+    values = np.frombuffer(content, dtype).reshape(found, order='F' if fortran else 'C')
+    return values.copy()
+
+
+def write_npy(path: PathLike, array: Shaped[np.ndarray, ...]) -> None:
+    """Write one array.
+
+    Raises:
+        TypeError: If it holds Python objects.
+    """
+    array = np.asarray(array, order='C')
+    if array.dtype.hasobject:
+        raise TypeError(f'{path}: the array holds Python objects; give numbers.')
+    with atomic_write(path) as temporary, temporary.open('wb') as stream:
+        np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
 def _read_member(
     path: PathLike,
     archive: zipfile.ZipFile,
@@ -69,7 +129,7 @@ def _read_member(
         )
     with archive.open(f'{key}.npy') as stream:
         array_shape, fortran, dtype = _read_header(path, stream)
-        _check_header(path, key, dtype, array_shape, ndim, kinds, shape)
+        check_array(path, key, dtype, array_shape, ndim, kinds, shape)
         values = np.empty(math.prod(array_shape), dtype)
         view = memoryview(values.view(np.uint8))
         filled = 0
@@ -86,7 +146,7 @@ def _read_member(
 
 
 def _read_header(
-    path: PathLike, stream: zipfile.ZipExtFile
+    path: PathLike, stream: IO[bytes]
 ) -> tuple[tuple[int, ...], bool, np.dtype]:
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -100,15 +160,29 @@ def _read_header(
         raise CorruptFileError(path, f'broken array header ({error})') from error
 
 
-def _check_header(
+def check_array(
     path: PathLike,
     key: str,
     dtype: np.dtype,
     found: tuple[int, ...],
-    ndim: int | tuple[int, ...] | None,
-    kinds: str,
-    shape: tuple[int | None, ...] | None,
+    ndim: int | tuple[int, ...] | None = None,
+    kinds: str = 'iufb',
+    shape: tuple[int | None, ...] | None = None,
 ) -> None:
+    """Raise unless an array is what was asked for.
+
+    Args:
+        path: Its file.
+        key: Its name there.
+        dtype: Of the array.
+        found: Its shape.
+        ndim: Number of axes, or several that are allowed; ``None``: any.
+        kinds: Allowed numpy kinds: i, u, f, b.
+        shape: Exact shape, ``None`` for a free axis; ``None``: any.
+
+    Raises:
+        CorruptFileError: If it has Python objects, another kind or another shape.
+    """
     if dtype.hasobject:
         raise CorruptFileError(
             path,

@@ -83,6 +83,21 @@ def flip_intrinsics(K: Intrinsics, width: int) -> Intrinsics:
     return flipped
 
 
+def flip_intrinsics_vertically(K: Intrinsics, height: int) -> Intrinsics:
+    """Give the intrinsics of the image turned upside down by a mirror.
+
+    The world is mirrored with it: the point (x, y, z) becomes (x, -y, z).
+
+    Args:
+        K: In pixels; tensor or array.
+        height: Height of the image in pixels.
+    """
+    flipped = _copy(K)
+    flipped[..., 0, 1] *= -1
+    flipped[..., 1, 2] = (height - 1) - K[..., 1, 2]
+    return flipped
+
+
 def project_points(
     points: Float[Tensor, '*B N 3'], K: Float[Tensor, '*B 3 3']
 ) -> Float[Tensor, '*B N 2']:

@@ -1,4 +1,4 @@
-"""Generate SynthRooms: procedural indoor rooms in 3D-Front's layout.
+"""Generate SynthRooms: procedural indoor rooms in 3D-Front's or Matterport3D's layout.
 
 Example:
     python tools/dataset_converters/make_synthrooms.py --out data/synthrooms \
@@ -16,8 +16,14 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mmp3d.structures import FrustumGrid
-from mmp3d.testing.synth_rooms import SynthRoomsSpec, make_dataset
+from mmp3d.testing.synth_rooms import (
+    FRONT3D_LAYOUT,
+    MATTERPORT_LAYOUT,
+    SynthRoomsSpec,
+    make_dataset,
+)
 
+LAYOUTS = {layout.name: layout for layout in (FRONT3D_LAYOUT, MATTERPORT_LAYOUT)}
 # Edge of the published grid in metres: 256 voxels of 3 cm.
 _EDGE = 7.68
 
@@ -43,6 +49,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=float,
         help='metres; default: the grid spans 7.68 m, so 3 cm at 256 and 6 cm at 128',
     )
+    parser.add_argument(
+        '--layout', choices=sorted(LAYOUTS), default='front3d', help='of the files'
+    )
     return parser.parse_args(argv)
 
 
@@ -54,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         grid = FrustumGrid(dims=(args.grid,) * 3, voxel_size=voxel_size)
         spec = SynthRoomsSpec(args.seed, grid, args.images_per_room)
-        jobs = make_dataset(args.out, spec, counts, args.workers)
+        jobs = make_dataset(args.out, spec, counts, args.workers, LAYOUTS[args.layout])
         total = sum(counts.values())
         for _ in tqdm(jobs, 'SynthRooms', total, unit='image', smoothing=0.05):
             pass

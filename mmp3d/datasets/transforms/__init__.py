@@ -7,6 +7,7 @@ May import ``geometry``, ``fileio``, ``structures`` and below. Start reading at
 from mmp3d.datasets.transforms.colour import DistortColours
 from mmp3d.datasets.transforms.formatting import PackReconstructionInputs
 from mmp3d.datasets.transforms.geometric import (
+    RandomCropReconstruction,
     RandomFlipReconstruction,
     ShortestEdgeResize,
 )
@@ -16,9 +17,14 @@ from mmp3d.datasets.transforms.loading import (
     LoadFrustumMask,
     LoadPanopticMaps,
     LoadReconstructionImage,
+    LoadRoomMask,
     LoadVolumes,
 )
-from mmp3d.datasets.transforms.targets import MakeInstanceTargets, MakePlaneDepth
+from mmp3d.datasets.transforms.targets import (
+    MakeInstanceTargets,
+    MakePlaneDepth,
+    MakePlaneRoomMask,
+)
 
 __all__ = [
     'DistortColours',
@@ -27,10 +33,13 @@ __all__ = [
     'LoadFrustumMask',
     'LoadPanopticMaps',
     'LoadReconstructionImage',
+    'LoadRoomMask',
     'LoadVolumes',
     'MakeInstanceTargets',
     'MakePlaneDepth',
+    'MakePlaneRoomMask',
     'PackReconstructionInputs',
+    'RandomCropReconstruction',
     'RandomFlipReconstruction',
     'ShortestEdgeResize',
 ]

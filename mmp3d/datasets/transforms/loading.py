@@ -6,7 +6,7 @@ names the file in its error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,19 +14,25 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Shaped
 from mmcv.transforms import BaseTransform
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmp3d import geometry
 from mmp3d.fileio import (
     CorruptFileError,
+    SparseArray,
+    check_array,
+    load_cached,
     read_exif_focal,
     read_exr,
+    read_gray16,
     read_image,
+    read_npy,
     read_npz,
 )
 from mmp3d.registry import TRANSFORMS
 from mmp3d.structures import FrustumGrid, LabelSpace
-from mmp3d.utils import check_choice
+from mmp3d.utils import check_choice, check_positive
 
 
 @TRANSFORMS.register_module()
@@ -43,6 +49,7 @@ class LoadReconstructionImage(BaseTransform):
             CorruptFileError: If the file is broken or not of the size that the index
                 says.
         """
+        refuse_changed_view(results, type(self).__name__)
         path = results['files'].image
         image = read_image(path)
         _check_size(path, image.shape[:2], results['ori_shape'])
@@ -180,15 +187,25 @@ class LoadFreeImage(BaseTransform):
 class LoadDepthMap(BaseTransform):
     """Read the depth map and bring it to the target size (nearest).
 
-    Adds ``gt_depth_map`` (float32 H W, z-depth in metres, 0 = unknown).
+    The suffix of the file names the format: ``.exr`` and ``.npy`` hold metres, ``.png``
+    holds 16-bit numbers. Adds ``gt_depth_map`` (float32 H W, z-depth in metres, 0 =
+    unknown).
 
     Args:
         valid_range: Nearest and farthest depth in metres that is trusted; others become
-            unknown. ``None``: all are, as published for 3D-Front.
+            unknown. ``None``: all are, as published for 3D-Front; (0.4, 6.0) for
+            Matterport3D.
+        png_units_per_metre: What one metre is in a PNG file: 4000 for Matterport3D.
     """
 
-    def __init__(self, valid_range: tuple[float, float] | None = None) -> None:
+    def __init__(
+        self,
+        valid_range: tuple[float, float] | None = None,
+        png_units_per_metre: float = 4000.0,
+    ) -> None:
+        check_positive('png_units_per_metre', png_units_per_metre)
         self.valid_range = valid_range
+        self.png_units_per_metre = png_units_per_metre
 
     def transform(self, results: dict) -> dict:
         """Apply to one sample.
@@ -196,9 +213,12 @@ class LoadDepthMap(BaseTransform):
         Raises:
             CorruptFileError: If the file is broken, of another size, or holds negative
                 or infinite depths.
+            ValueError: If the suffix is none of the known ones, or the view was changed
+                before.
         """
+        refuse_changed_view(results, type(self).__name__)
         path = results['files'].depth
-        depth = read_exr(path)
+        depth = self._read(path)
         _check_size(path, depth.shape, results['ori_shape'])
         if not np.isfinite(depth).all() or depth.min() < 0:
             raise CorruptFileError(
@@ -208,6 +228,45 @@ class LoadDepthMap(BaseTransform):
             near, far = self.valid_range
             depth[(depth < near) | (depth > far)] = 0
         results['gt_depth_map'] = resize_nearest(depth, results['target_size'])
+        return results
+
+    def _read(self, path: Path) -> Float[np.ndarray, 'H W']:
+        check_choice(f'the suffix of {path}', path.suffix, ('.exr', '.png', '.npy'))
+        if path.suffix == '.exr':
+            return read_exr(path)
+        if path.suffix == '.npy':
+            return read_npy(path, kinds='iuf', shape=(None, None)).astype(np.float32)
+        # Divided in double precision, as published: 1600 must give exactly 0.4 m.
+        metres = read_gray16(path) / self.png_units_per_metre
+        return metres.astype(np.float32)
+
+
+@TRANSFORMS.register_module()
+class LoadRoomMask(BaseTransform):
+    """Read which pixels belong to the room that the camera stands in.
+
+    Adds ``gt_room_map`` (bool H W, target size); ``MakePlaneRoomMask`` reduces it.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Apply to one sample.
+
+        Raises:
+            CorruptFileError: If the file is broken or of another size.
+            ValueError: If the dataset has no room masks, or the view was changed
+                before.
+        """
+        refuse_changed_view(results, type(self).__name__)
+        path = results['files'].room_mask
+        if path is None:
+            raise ValueError(
+                f'the dataset of sample {results["sample_id"]!r} has no room masks; '
+                'leave out LoadRoomMask and MakePlaneRoomMask.'
+            )
+        room = read_gray16(path) > 0
+        _check_size(path, room.shape, results['ori_shape'])
+        room = resize_nearest(room.astype(np.uint8), results['target_size'])
+        results['gt_room_map'] = room.astype(bool)
         return results
 
 
@@ -225,6 +284,7 @@ class LoadPanopticMaps(BaseTransform):
             CorruptFileError: If the file is broken, of another size, or holds a class
                 that the label space does not have.
         """
+        refuse_changed_view(results, type(self).__name__)
         path = results['files'].panoptic
         size = results['ori_shape']
         maps = read_npz(path, 'data', kinds='iu', shape=(*size, None))
@@ -250,13 +310,21 @@ class LoadVolumes(BaseTransform):
 
     Args:
         volumes: Which of 'geometry', 'segmentation', 'weighting' to read.
-        stored_flipped: The files are mirrored along x and y, as 3D-Front's are.
+        stored_flipped: The files are mirrored along x and y, as 3D-Front's are;
+            Matterport3D's are not.
+        cache_dir: Folder of sparse copies, which load several times as fast; missing,
+            outdated and damaged ones are made on the way. One folder for each dataset.
+            ``None``: read the files themselves.
+        verify_cache: Compare each copy with its file by SHA-256, not only by size and
+            modification time.
     """
 
     def __init__(
         self,
         volumes: Sequence[str] = ('geometry', 'segmentation', 'weighting'),
         stored_flipped: bool = True,
+        cache_dir: str | None = None,
+        verify_cache: bool = False,
     ) -> None:
         for name in volumes:
             check_choice(
@@ -264,6 +332,8 @@ class LoadVolumes(BaseTransform):
             )
         self.volumes = tuple(volumes)
         self.stored_flipped = stored_flipped
+        self.cache_dir = cache_dir
+        self.verify_cache = verify_cache
 
     def transform(self, results: dict) -> dict:
         """Apply to one sample.
@@ -271,7 +341,9 @@ class LoadVolumes(BaseTransform):
         Raises:
             CorruptFileError: If a file is broken, does not fit the grid, or holds
                 numbers out of range.
+            ValueError: If the view was changed before.
         """
+        refuse_changed_view(results, type(self).__name__)
         if 'geometry' in self.volumes:
             results['gt_tudf'] = self._distance(results)
         if 'segmentation' in self.volumes:
@@ -285,47 +357,78 @@ class LoadVolumes(BaseTransform):
     def _distance(self, results: dict) -> Float[np.ndarray, 'X Y Z']:
         grid: FrustumGrid = results['grid']
         path = results['files'].geometry
-        stored = read_npz(path, 'data', kinds='iuf', shape=grid.dims)
-        tudf = self._turn(stored, np.float32)
-        np.abs(tudf, out=tudf)
-        if np.isnan(tudf.max()):
-            raise CorruptFileError(path, 'distances must be numbers, got NaN')
-        return np.minimum(tudf, np.float32(grid.truncation), out=tudf)
+
+        def truncated(distances: Float[np.ndarray, '*N']) -> Float[np.ndarray, '*N']:
+            np.abs(distances, out=distances)
+            if np.isnan(distances.max(initial=0)):
+                raise CorruptFileError(path, 'distances must be numbers, got NaN')
+            return np.minimum(distances, np.float32(grid.truncation), out=distances)
+
+        stored = self._read(path, 'iuf', grid.dims)
+        return self._finish(stored, np.float32, truncated)
 
     def _labels(
         self, results: dict
     ) -> tuple[Integer[np.ndarray, 'X Y Z'], Integer[np.ndarray, 'X Y Z']]:
         path = results['files'].segmentation
         dims = results['grid'].dims
-        stored = read_npz(path, 'data', ndim=4, kinds='iu')
+        stored = self._read(path, 'iu', (None, None, None, None))
         if stored.shape == (*dims, 2):
-            stored = np.moveaxis(stored, -1, 0)
+            dense = stored.dense() if isinstance(stored, SparseArray) else stored
+            stored = np.moveaxis(dense, -1, 0)
         if stored.shape != (2, *dims):
             raise CorruptFileError(
                 path, f"'data' must have the shape (2, *{dims}), got {stored.shape}"
             )
-        semantic, instances = stored
-        _check_labels(path, semantic, instances, results['label_space'])
+        sparse = isinstance(stored, SparseArray)
+        semantic, instances = stored.channels() if sparse else stored
+        for labels, check in ((semantic, _check_classes), (instances, _check_ids)):
+            values = labels.values if sparse else labels
+            check(path, values, results['label_space'])
+            if sparse:
+                check(path, labels.background[None], results['label_space'])
         return (
-            self._turn(semantic, np.uint8),
-            self._turn(instances, np.int32),
+            self._finish(semantic, np.uint8),
+            self._finish(instances, np.int32),
         )
 
     def _weights(self, results: dict) -> Float[np.ndarray, 'X Y Z']:
         path = results['files'].weighting
-        stored = read_npz(path, 'data', kinds='iuf', shape=results['grid'].dims)
-        weights = self._turn(stored, np.float32)
-        # One comparison finds negative numbers and NaN.
-        if not (weights.min() >= 0 and np.isfinite(weights.max())):
-            raise CorruptFileError(path, 'weights must be finite and not negative')
-        return weights
 
-    def _turn(
-        self, volume: Shaped[np.ndarray, 'X Y Z'], dtype: type
+        def checked(weights: Float[np.ndarray, '*N']) -> Float[np.ndarray, '*N']:
+            # One comparison finds negative numbers and NaN.
+            lowest, highest = weights.min(initial=0), weights.max(initial=0)
+            if not (lowest >= 0 and np.isfinite(highest)):
+                raise CorruptFileError(path, 'weights must be finite and not negative')
+            return weights
+
+        stored = self._read(path, 'iuf', results['grid'].dims)
+        return self._finish(stored, np.float32, checked)
+
+    def _read(
+        self, path: Path, kinds: str, shape: tuple[int | None, ...]
+    ) -> Shaped[np.ndarray, '...'] | SparseArray:
+        if self.cache_dir is None:
+            return read_npz(path, 'data', kinds=kinds, shape=shape)
+        return _read_cached(
+            path, 'data', kinds, shape, self.cache_dir, self.verify_cache
+        )
+
+    def _finish(
+        self,
+        stored: Shaped[np.ndarray, 'X Y Z'] | SparseArray,
+        dtype: type,
+        change: Callable[
+            [Shaped[np.ndarray, '*N']], Shaped[np.ndarray, '*N']
+        ] = lambda values: values,
     ) -> Shaped[np.ndarray, 'X Y Z']:
+        """Turn into the camera's directions, convert, and apply ``change``."""
+        if isinstance(stored, SparseArray):
+            converted = stored.map(lambda values: change(values.astype(dtype)))
+            return converted.dense(self.stored_flipped)
         if self.stored_flipped:
-            return turn_stored(volume, dtype)
-        return volume.astype(dtype, copy=False)
+            return change(turn_stored(stored, dtype))
+        return change(stored.astype(dtype, copy=False))
 
 
 @TRANSFORMS.register_module()
@@ -338,16 +441,27 @@ class LoadFrustumMask(BaseTransform):
 
     Args:
         stored_flipped: The file is mirrored along x and y, as 3D-Front's is.
+        stored_inverted: The file marks the voxels outside, as Matterport3D's does.
+        cache_dir: Folder of sparse copies, see ``LoadVolumes``; for masks that stand in
+            a volume file of each image.
     """
 
-    def __init__(self, stored_flipped: bool = True) -> None:
+    def __init__(
+        self,
+        stored_flipped: bool = True,
+        stored_inverted: bool = False,
+        cache_dir: str | None = None,
+    ) -> None:
         self.stored_flipped = stored_flipped
+        self.stored_inverted = stored_inverted
+        self.cache_dir = cache_dir
 
     def transform(self, results: dict) -> dict:
         """Apply to one sample.
 
         Raises:
             CorruptFileError: If the file is broken or does not fit the grid.
+            ValueError: If there is a file and the view was changed before.
         """
         grid: FrustumGrid = results['grid']
         path = results['files'].frustum_mask if 'files' in results else None
@@ -355,7 +469,9 @@ class LoadFrustumMask(BaseTransform):
             K = tuple(map(tuple, results['K'].tolist()))
             results['frustum_mask'] = _computed_mask(K, results['img_shape'], grid)
         else:
-            results['frustum_mask'] = _stored_mask(path, grid.dims, self.stored_flipped)
+            refuse_changed_view(results, type(self).__name__)
+            settings = (self.stored_flipped, self.stored_inverted, self.cache_dir)
+            results['frustum_mask'] = _stored_mask(path, grid.dims, *settings)
         return results
 
 
@@ -368,10 +484,38 @@ def _computed_mask(
 
 @lru_cache(maxsize=2)
 def _stored_mask(
-    path: Path, dims: tuple[int, int, int], flipped: bool
+    path: Path,
+    dims: tuple[int, int, int],
+    flipped: bool,
+    inverted: bool,
+    cache_dir: str | None,
 ) -> Bool[np.ndarray, 'X Y Z']:
-    mask = read_npz(path, 'mask', kinds='b', shape=dims)
-    return turn_stored(mask, bool) if flipped else mask
+    if cache_dir is None:
+        mask = read_npz(path, 'mask', kinds='biu', shape=dims)
+    else:
+        mask = _read_cached(path, 'mask', 'biu', dims, cache_dir).dense()
+    mask = turn_stored(mask, bool) if flipped else mask.astype(bool, copy=False)
+    return np.logical_not(mask, out=mask) if inverted else mask
+
+
+def _read_cached(
+    path: Path,
+    key: str,
+    kinds: str,
+    shape: tuple[int | None, ...],
+    cache_dir: str,
+    verify: bool = False,
+) -> SparseArray:
+    arrays, status = load_cached(path, cache_dir, verify)
+    if status not in ('used', 'made', 'renewed'):
+        MMLogger.get_current_instance().warning(f'{status} It was made again.')
+    if key not in arrays:
+        raise CorruptFileError(
+            path, f'expected an array named {key!r}, the file has {sorted(arrays)}'
+        )
+    stored = arrays[key]
+    check_array(path, key, stored.dtype, stored.shape, kinds=kinds, shape=shape)
+    return stored
 
 
 def turn_stored(
@@ -405,13 +549,33 @@ def _check_size(path: Path, found: tuple[int, int], expected: tuple[int, int]) -
         )
 
 
+def refuse_changed_view(results: dict, loader: str) -> None:
+    """Raise if a transform has changed what the files of a sample show.
+
+    Raises:
+        ValueError: If one has.
+    """
+    if results.get('view_changes'):
+        raise ValueError(
+            f'{loader} reads what the untouched image shows, so it must come before '
+            f'{results["view_changes"]}; reorder the pipeline.'
+        )
+
+
 def _check_labels(
     path: Path,
     semantic: Integer[np.ndarray, '*domain'],
     instances: Integer[np.ndarray, '*domain'],
     label_space: LabelSpace,
 ) -> None:
-    low, high = int(semantic.min()), int(semantic.max())
+    _check_classes(path, semantic, label_space)
+    _check_ids(path, instances, label_space)
+
+
+def _check_classes(
+    path: Path, semantic: Integer[np.ndarray, '*domain'], label_space: LabelSpace
+) -> None:
+    low, high = int(semantic.min(initial=0)), int(semantic.max(initial=0))
     if low < 0 or high >= label_space.num_classes:
         raise CorruptFileError(
             path,
@@ -419,5 +583,11 @@ def _check_labels(
             f'{label_space.name!r} has 0..{label_space.num_classes - 1}',
             'List the sample in the skip_file of the dataset if it cannot be mended.',
         )
-    if instances.min() < 0 or instances.max() > np.iinfo(np.int32).max:
+
+
+def _check_ids(
+    path: Path, instances: Integer[np.ndarray, '*domain'], label_space: LabelSpace
+) -> None:
+    low, high = instances.min(initial=0), instances.max(initial=0)
+    if low < 0 or high > np.iinfo(np.int32).max:
         raise CorruptFileError(path, 'instance ids must lie in 0..2147483647')

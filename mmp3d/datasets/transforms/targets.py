@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
@@ -28,11 +28,39 @@ class MakePlaneDepth(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Apply to one sample."""
-        height, width = self.plane_size
-        depth = Image.fromarray(results['gt_depth_map'].astype(np.float32))
-        reduced = depth.resize((width, height), Image.Resampling.NEAREST)
-        results['gt_plane_depth'] = np.array(reduced)
+        depth = results['gt_depth_map'].astype(np.float32)
+        results['gt_plane_depth'] = reduce_nearest(depth, self.plane_size)
         return results
+
+
+@TRANSFORMS.register_module()
+class MakePlaneRoomMask(BaseTransform):
+    """Reduce the room map to the plane on which occupancy is predicted.
+
+    Adds ``room_mask`` (bool h w): the occupancy lifting fills only what lies behind
+    these pixels. Nearest neighbour as in ``MakePlaneDepth``.
+
+    Args:
+        plane_size: (height, width).
+    """
+
+    def __init__(self, plane_size: tuple[int, int] = (120, 160)) -> None:
+        self.plane_size = tuple(plane_size)
+
+    def transform(self, results: dict) -> dict:
+        """Apply to one sample."""
+        room = results['gt_room_map'].astype(np.uint8)
+        results['room_mask'] = reduce_nearest(room, self.plane_size).astype(bool)
+        return results
+
+
+def reduce_nearest(
+    values: Shaped[np.ndarray, 'H W'], size: tuple[int, int]
+) -> Shaped[np.ndarray, 'h w']:
+    """Resize a map in PIL's way, which reads pixel centres."""
+    height, width = size
+    image = Image.fromarray(values)
+    return np.array(image.resize((width, height), Image.Resampling.NEAREST))
 
 
 @TRANSFORMS.register_module()

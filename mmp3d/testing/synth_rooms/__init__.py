@@ -11,10 +11,20 @@ from mmp3d.testing.synth_rooms.generator import (
     generate_sample,
     scene_name,
 )
-from mmp3d.testing.synth_rooms.writer import make_dataset, sample_files, write_sample
+from mmp3d.testing.synth_rooms.matterport_writer import MATTERPORT_LAYOUT
+from mmp3d.testing.synth_rooms.writer import (
+    FRONT3D_LAYOUT,
+    Layout,
+    make_dataset,
+    sample_files,
+    write_sample,
+)
 
 __all__ = [
+    'FRONT3D_LAYOUT',
+    'MATTERPORT_LAYOUT',
     'SPLITS',
+    'Layout',
     'SynthRoomsSpec',
     'SynthSample',
     'generate_sample',

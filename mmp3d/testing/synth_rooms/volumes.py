@@ -76,6 +76,19 @@ def compute_volumes(
     return Volumes(tudf, semantic, instance_ids, _weights()[semantic])
 
 
+def inside_solids(
+    scene: PackedScene,
+    view: Viewpoint,
+    grid: FrustumGrid,
+    frustum: Bool[np.ndarray, 'X Y Z'],
+) -> Bool[np.ndarray, 'X Y Z']:
+    """Mark the voxels of the frustum that lie within furniture, walls or floor."""
+    offsets, steps = _lattice_in_parts(scene, view, grid)
+    inside = np.zeros(grid.dims, dtype=np.bool_)
+    _mark_inside(scene, offsets, steps, inside)
+    return inside & frustum
+
+
 def _weights() -> Float32[np.ndarray, ' C']:
     table = np.full(FRONT3D.num_classes, STUFF_WEIGHT, dtype=np.float32)
     table[list(FRONT3D.thing_labels)] = THING_WEIGHT
@@ -153,3 +166,29 @@ def _fill(scene, offsets, steps, start, stop, voxel_size, tudf, part):
                     if d < tudf[ix, iy, iz]:
                         tudf[ix, iy, iz] = d
                         part[ix, iy, iz] = p
+
+
+@no_type_check
+@njit(cache=True)
+def _mark_inside(scene, offsets, steps, inside):
+    """Visit, for every part, the voxels of its bounding box."""
+    dims = inside.shape
+    for p in range(scene.kind.shape[0]):
+        kind, size, rounding = scene.kind[p], scene.size[p], scene.rounding[p]
+        half = size.copy()
+        if kind == 1:
+            half[0] = half[1] = max(size[0], size[1])
+        elif kind == 2:
+            half[1] = half[2] = size[0]
+        offset, step = offsets[p], steps[p]
+        x0, x1 = _index_range(offset, step, half, 0.0, 0, dims[0])
+        y0, y1 = _index_range(offset, step, half, 0.0, 1, dims[1])
+        z0, z1 = _index_range(offset, step, half, 0.0, 2, dims[2])
+        for ix in range(x0, x1):
+            for iy in range(y0, y1):
+                for iz in range(z0, z1):
+                    x = offset[0] + step[0, 0] * ix + step[0, 1] * iy + step[0, 2] * iz
+                    y = offset[1] + step[1, 0] * ix + step[1, 1] * iy + step[1, 2] * iz
+                    z = offset[2] + step[2, 0] * ix + step[2, 1] * iy + step[2, 2] * iz
+                    if signed_distance(kind, size, rounding, x, y, z) < 0.0:
+                        inside[ix, iy, iz] = True

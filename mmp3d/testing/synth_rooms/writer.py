@@ -1,4 +1,4 @@
-"""Write SynthRooms in 3D-Front's layout, in parallel and resumable.
+"""Write SynthRooms in parallel and resumable; here in 3D-Front's layout.
 
 Volumes are stored like 3D-Front's, rotated by 180 degrees about the optical axis: axes
 x and y are flipped, so that the loader's flip gives the camera-aligned volumes back.
@@ -27,7 +27,7 @@ readers that follow it map class 12 to 0.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,16 +61,37 @@ _RECORD = 'synthrooms.json'
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How a dataset's files are named and written.
+
+    Attributes:
+        name: Recorded in the dataset; a folder holds one layout.
+        image_name: Scene id and image id of image number i of a split.
+        sample_files: Path of every file of one image.
+        write_sample: Writes those files.
+        write_meta: Writes what all images share, indices aside.
+    """
+
+    name: str
+    image_name: Callable[[str, int, SynthRoomsSpec], tuple[str, str]]
+    sample_files: Callable[[Path, str, str], dict[str, Path]]
+    write_sample: Callable[[Path, str, str, SynthSample, SynthRoomsSpec], None]
+    write_meta: Callable[[Path, SynthRoomsSpec], None]
+
+
+@dataclass(frozen=True)
 class Job:
     """One image to make.
 
     Attributes:
+        layout: How it is written.
         root: Root of the dataset.
         spec: What the dataset is made from.
         split: Its split.
         index: Its number in the split.
     """
 
+    layout: Layout
     root: Path
     spec: SynthRoomsSpec
     split: str
@@ -109,8 +130,32 @@ def _stored(volume: Shaped[np.ndarray, 'X Y Z']) -> Shaped[np.ndarray, 'X Y Z']:
     return np.ascontiguousarray(volume[::-1, ::-1])
 
 
+def _write_front3d(
+    root: Path,
+    scene_id: str,
+    image_id: str,
+    sample: SynthSample,
+    _spec: SynthRoomsSpec,
+) -> None:
+    write_sample(root, scene_id, image_id, sample)
+
+
+def _write_frustum_mask(root: Path, spec: SynthRoomsSpec) -> None:
+    mask = _stored(visible_frustum(spec.grid))
+    write_npz(root / 'meta' / 'frustum_mask.npz', mask=mask)
+
+
+FRONT3D_LAYOUT = Layout(
+    'front3d', scene_name, sample_files, _write_front3d, _write_frustum_mask
+)
+
+
 def make_dataset(
-    root: Path, spec: SynthRoomsSpec, counts: dict[str, int], workers: int = 1
+    root: Path,
+    spec: SynthRoomsSpec,
+    counts: dict[str, int],
+    workers: int = 1,
+    layout: Layout = FRONT3D_LAYOUT,
 ) -> Iterator[Job]:
     """Write a dataset; images that are complete already are skipped.
 
@@ -119,22 +164,26 @@ def make_dataset(
         spec: What to generate.
         counts: Number of images of each split.
         workers: Processes; the files do not depend on their number.
+        layout: How the files are named and written.
 
     Yields:
         Each image when it is complete, existing ones first.
 
     Raises:
-        ValueError: If the folder holds a dataset of another spec, a split is unknown or
-            a count negative.
+        ValueError: If the folder holds a dataset of another spec or layout, a split is
+            unknown or a count negative.
     """
     root = Path(root)
     for split, count in counts.items():
         check_choice('split', split, SPLITS)
         if count < 0:
             raise ValueError(f'number of {split} images must be >= 0, got {count}')
-    check_resumable(root, spec)
-    write_json(root / 'meta' / _RECORD, {**spec.to_json(), 'images': dict(counts)})
-    jobs = [Job(root, spec, s, i) for s in SPLITS for i in range(counts.get(s, 0))]
+    check_resumable(root, spec, layout)
+    record = {**spec.to_json(), 'layout': layout.name, 'images': dict(counts)}
+    write_json(root / 'meta' / _RECORD, record)
+    jobs = [
+        Job(layout, root, spec, s, i) for s in SPLITS for i in range(counts.get(s, 0))
+    ]
     missing = []
     for job in jobs:
         if _is_complete(job):
@@ -142,11 +191,13 @@ def make_dataset(
         else:
             missing.append(job)
     yield from _run_jobs(missing, workers)
-    _write_meta(root, spec, counts)
+    _write_meta(root, spec, counts, layout)
 
 
-def check_resumable(root: Path, spec: SynthRoomsSpec) -> None:
-    """Raise if a folder holds a dataset of another spec.
+def check_resumable(
+    root: Path, spec: SynthRoomsSpec, layout: Layout = FRONT3D_LAYOUT
+) -> None:
+    """Raise if a folder holds a dataset of another spec or layout.
 
     Raises:
         ValueError: If it does, with the parameters that differ.
@@ -154,7 +205,9 @@ def check_resumable(root: Path, spec: SynthRoomsSpec) -> None:
     path = Path(root) / 'meta' / _RECORD
     if not path.exists():
         return
-    there, wanted = read_json(path), spec.to_json()
+    # Folders of before there were two layouts do not name theirs.
+    there = {'layout': FRONT3D_LAYOUT.name, **read_json(path)}
+    wanted = {**spec.to_json(), 'layout': layout.name}
     differing = [k for k in wanted if there.get(k) != wanted[k]]
     if differing:
         raise ValueError(
@@ -167,13 +220,15 @@ def check_resumable(root: Path, spec: SynthRoomsSpec) -> None:
 
 
 def _is_complete(job: Job) -> bool:
-    names = scene_name(job.split, job.index, job.spec)
-    return all(path.exists() for path in sample_files(job.root, *names).values())
+    names = job.layout.image_name(job.split, job.index, job.spec)
+    files = job.layout.sample_files(job.root, *names)
+    return all(path.exists() for path in files.values())
 
 
 def _make(job: Job) -> Job:
     sample = generate_sample(job.split, job.index, job.spec)
-    write_sample(job.root, *scene_name(job.split, job.index, job.spec), sample)
+    names = job.layout.image_name(job.split, job.index, job.spec)
+    job.layout.write_sample(job.root, *names, sample, job.spec)
     return job
 
 
@@ -191,12 +246,13 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _write_meta(root: Path, spec: SynthRoomsSpec, counts: dict[str, int]) -> None:
+def _write_meta(
+    root: Path, spec: SynthRoomsSpec, counts: dict[str, int], layout: Layout
+) -> None:
     height, width = IMAGE_SIZE
     for split in SPLITS:
-        names = [scene_name(split, i, spec) for i in range(counts.get(split, 0))]
+        names = [layout.image_name(split, i, spec) for i in range(counts.get(split, 0))]
         records = [IndexRecord(scene, image, height, width) for scene, image in names]
         write_index(root / 'meta' / f'{split}.json', records)
     write_label_map(root / 'meta' / 'colormap.json', FRONT3D)
-    mask = _stored(visible_frustum(spec.grid))
-    write_npz(root / 'meta' / 'frustum_mask.npz', mask=mask)
+    layout.write_meta(root, spec)

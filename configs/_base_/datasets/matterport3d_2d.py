@@ -1,0 +1,71 @@
+# Matterport3D, images only: stage 1.
+# Every dataloader shares this dataset; to change it in a config that inherits this one,
+# change it in train_dataloader, val_dataloader and test_dataloader.
+__dataset = dict(
+    type='Matterport3DDataset',
+    data_root='data/matterport3d',
+    label_space='matterport3d',
+    grid=dict(
+        dims=(256, 256, 256),
+        voxel_size=0.03,  # metres
+        depth_range=(0.4, 6.0),  # metres
+        truncation=12.0,  # voxels
+    ),
+)
+__train_pipeline = [
+    dict(type='LoadReconstructionImage'),
+    dict(
+        type='LoadDepthMap',
+        valid_range=(0.4, 6.0),  # metres
+        png_units_per_metre=4000,
+    ),
+    dict(type='LoadPanopticMaps'),
+    # Volume and frustum are read for the plane occupancy only, and then dropped.
+    dict(type='LoadVolumes', volumes=('geometry',), stored_flipped=False),
+    dict(type='LoadFrustumMask', stored_flipped=False, stored_inverted=True),
+    dict(type='MakePlaneDepth', plane_size=(120, 160)),
+    dict(type='MakeInstanceTargets', min_instance_pixels=200),
+    dict(
+        type='PlaneOccupancyTarget', num_planes=100, plane_size=(120, 160), band=12.0
+    ),  # voxels
+    dict(type='PackReconstructionInputs', with_3d=False),
+]
+__test_pipeline = [
+    dict(type='LoadReconstructionImage'),
+    dict(
+        type='LoadDepthMap',
+        valid_range=(0.4, 6.0),  # metres
+        png_units_per_metre=4000,
+    ),
+    dict(type='LoadPanopticMaps'),
+    dict(type='PackReconstructionInputs', with_3d=False),
+]
+
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **__dataset, ann_file='meta/val.json', pipeline=__test_pipeline, test_mode=True
+    ),
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **__dataset, ann_file='meta/test.json', pipeline=__test_pipeline, test_mode=True
+    ),
+)
+
+val_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]
+test_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]
