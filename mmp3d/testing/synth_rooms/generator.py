@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from mmp3d.geometry.frustum import frustum_mask
 from mmp3d.structures import FrustumGrid
 from mmp3d.testing.synth_rooms.layout import Room, build_room
-from mmp3d.testing.synth_rooms.lights import draw_lights
+from mmp3d.testing.synth_rooms.lights import Lights, draw_lights
 from mmp3d.testing.synth_rooms.render import Picture, render
 from mmp3d.testing.synth_rooms.scene import PackedScene, pack_scene
 from mmp3d.testing.synth_rooms.viewpoint import (
@@ -24,7 +24,7 @@ from mmp3d.testing.synth_rooms.volumes import Volumes, compute_volumes
 from mmp3d.utils import check_choice, check_positive
 
 # Raise whenever the same seed gives other rooms or pictures than before.
-VERSION = 1
+VERSION = 2
 
 # The position of a split is part of every room's seed: keep the order.
 SPLITS = ('train', 'val', 'test')
@@ -65,6 +65,23 @@ class SynthRoomsSpec:
 
 
 @dataclass(frozen=True)
+class SynthScene:
+    """What one image will show, before anything is rendered.
+
+    Attributes:
+        room: Shell and furniture.
+        scene: The same as arrays.
+        lights: What lights it.
+        view: The camera.
+    """
+
+    room: Room
+    scene: PackedScene
+    lights: Lights
+    view: Viewpoint
+
+
+@dataclass(frozen=True)
 class SynthSample:
     """One image with all its ground truth, camera-aligned.
 
@@ -90,8 +107,11 @@ def scene_name(split: str, index: int, spec: SynthRoomsSpec) -> tuple[str, str]:
     return f'synth-{split}-{room:06d}', f'{image:04d}'
 
 
-def generate_sample(split: str, index: int, spec: SynthRoomsSpec) -> SynthSample:
-    """Make image number ``index`` of a split; it depends on no other image."""
+def draw_scene(split: str, index: int, spec: SynthRoomsSpec) -> SynthScene:
+    """Draw room, lights and camera of image number ``index`` of a split.
+
+    They depend on no other image, and on the grid not at all.
+    """
     check_choice('split', split, SPLITS)
     room_number, image = divmod(index, spec.images_per_room)
     seeds = (spec.seed, SPLITS.index(split), room_number)
@@ -100,9 +120,16 @@ def generate_sample(split: str, index: int, spec: SynthRoomsSpec) -> SynthSample
     lights = draw_lights(room_rng, room)
     scene = pack_scene(room.objects())
     view = choose_viewpoint(np.random.default_rng((*seeds, image + 1)), room, scene)
-    picture = render(scene, lights, view)
-    volumes = compute_volumes(scene, view, spec.grid, visible_frustum(spec.grid))
-    return SynthSample(room, scene, view, picture, volumes)
+    return SynthScene(room, scene, lights, view)
+
+
+def generate_sample(split: str, index: int, spec: SynthRoomsSpec) -> SynthSample:
+    """Make image number ``index`` of a split; it depends on no other image."""
+    drawn = draw_scene(split, index, spec)
+    picture = render(drawn.scene, drawn.lights, drawn.view)
+    frustum = visible_frustum(spec.grid)
+    volumes = compute_volumes(drawn.scene, drawn.view, spec.grid, frustum)
+    return SynthSample(drawn.room, drawn.scene, drawn.view, picture, volumes)
 
 
 @functools.lru_cache(maxsize=2)
