@@ -4,9 +4,9 @@ Examples:
     python tools/analysis/check_data.py data/synthrooms --workers 2
     python tools/analysis/check_data.py configs/_base_/datasets/front3d_3d.py
 
-Given a folder, all files of 3D-Front's layout are checked; given a config, the files
-that its pipelines load. Ends with 1 if a file is bad, with 2 if there is nothing to
-check.
+Given a folder, all files of 3D-Front's or Matterport3D's layout are checked; given a
+config, the files that its pipelines load. Ends with 1 if a file is bad, with 2 if there
+is nothing to check.
 """
 
 from __future__ import annotations
@@ -16,24 +16,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmengine import Config
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmp3d.datasets import FileChecks, Front3DDataset
-from mmp3d.fileio import CorruptFileError, check_label_map, read_index, read_npz
+from mmp3d.datasets import FileChecks
+from mmp3d.datasets.folders import SPLITS, configs_of_file, configs_of_folder
+from mmp3d.fileio import CorruptFileError, check_label_map
 from mmp3d.registry import DATASETS
-
-SPLITS = ('train', 'val', 'test')
-_ALL_FILES = (
-    {'type': 'LoadReconstructionImage'},
-    {'type': 'LoadDepthMap'},
-    {'type': 'LoadPanopticMaps'},
-    {'type': 'LoadVolumes'},
-    {'type': 'LoadFrustumMask'},
-)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -45,46 +36,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--workers', type=int, default=0, help='additional processes')
     return parser.parse_args(argv)
-
-
-def configs_of_folder(root: Path, splits: Sequence[str]) -> list[dict]:
-    """Describe the splits that a folder has, with its own grid and frustum mask."""
-    indices = [f'meta/{split}.json' for split in splits]
-    present = [index for index in indices if (root / index).is_file()]
-    # Without any index the dataset itself says what is expected.
-    indices = present or indices[:1]
-    mask = 'meta/frustum_mask.npz'
-    common = {
-        'type': 'Front3DDataset',
-        'data_root': str(root),
-        'grid': _grid_of_first_volume(root, present),
-        'frustum_mask_file': mask if (root / mask).is_file() else None,
-        'pipeline': _ALL_FILES,
-    }
-    return [{**common, 'ann_file': index} for index in indices]
-
-
-def _grid_of_first_volume(root: Path, indices: Sequence[str]) -> dict:
-    for index in indices:
-        dataset = Front3DDataset(str(root), index, lazy_init=True)
-        try:
-            records = read_index(root / index)
-        except CorruptFileError:
-            continue  # reported later, as are bad volumes
-        for record in records:
-            path = dataset.sample_files(record).geometry
-            try:
-                return {'dims': read_npz(path, 'data', ndim=3).shape}
-            except (CorruptFileError, FileNotFoundError):
-                continue
-    return {}
-
-
-def configs_of_file(path: Path, splits: Sequence[str]) -> list[dict]:
-    """Take the datasets of a config's data loaders."""
-    config = Config.fromfile(path)
-    names = [f'{split}_dataloader' for split in splits]
-    return [config[name]['dataset'] for name in names if name in config]
 
 
 def problems_of(config: dict, workers: int) -> Iterator[str]:
