@@ -10,6 +10,7 @@ from mmp3d.datasets.front3d import Front3DDataset
 from mmp3d.datasets.matterport3d import Matterport3DDataset, MatterportImage
 from mmp3d.datasets.published_names import dataset_type
 from mmp3d.datasets.reconstruction_dataset import ReconstructionDataset, SampleFiles
+from mmp3d.datasets.samplers import ResumableInfiniteSampler, SeededIndex
 
 __all__ = [
     'FileChecks',
@@ -17,7 +18,9 @@ __all__ = [
     'Matterport3DDataset',
     'MatterportImage',
     'ReconstructionDataset',
+    'ResumableInfiniteSampler',
     'SampleFiles',
+    'SeededIndex',
     'dataset_type',
     'transforms',
 ]
