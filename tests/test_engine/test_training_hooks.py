@@ -1,11 +1,22 @@
-"""What the default hooks promise, on a toy model."""
+"""What the default hooks promise, on a toy model: resume, kill, stop, NaN."""
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import time
 from pathlib import Path
 
+import pytest
 import torch
+from mmengine.runner import Runner
 from test_engine.toy_run import last_checkpoint, toy_config, train
+
+from mmp3d.datasets import ResumableInfiniteSampler
+from mmp3d.engine import STOPPED_EXIT_CODE
 
 
 def _losses(checkpoint: dict) -> list[float]:
@@ -59,3 +70,75 @@ def test_old_checkpoints_are_deleted(tmp_path: Path):
         'iter_4.pth',
         'iter_5.pth',
     ]
+
+
+def test_a_broken_loss_stops_the_run(tmp_path: Path):
+    cfg = toy_config(tmp_path, 20)
+    sampler = ResumableInfiniteSampler(range(7), seed=cfg.randomness.seed)
+    broken = list(itertools.islice(sampler, 6))[5]  # comes in iteration 3
+    cfg.train_dataloader.dataset.broken = int(broken)
+    with pytest.raises(FloatingPointError) as error:
+        train(cfg)
+    message = str(error.value)
+    assert 'iteration 3' in message and 'loss_fit = nan' in message
+    assert f"'room_{broken}'" in message and 'iter_2.pth' in message
+    checkpoint = last_checkpoint(tmp_path)
+    assert checkpoint['meta']['iter'] == 2
+    assert all(v.isfinite().all() for v in checkpoint['state_dict'].values())
+
+
+def test_sigterm_saves_and_exits_with_its_code(tmp_path: Path):
+    before = signal.getsignal(signal.SIGTERM)
+    cfg = toy_config(tmp_path, 20)
+    cfg.default_hooks.checkpoint.interval = 100
+    cfg.model.sigterm_at = 3
+    with pytest.raises(SystemExit) as stop:
+        train(cfg)
+    assert stop.value.code == STOPPED_EXIT_CODE == 75
+    assert last_checkpoint(tmp_path)['meta']['iter'] == 3
+    assert signal.getsignal(signal.SIGTERM) is before
+    cfg.model.sigterm_at, cfg.resume = -1, True
+    train(cfg)
+    assert last_checkpoint(tmp_path)['meta']['iter'] == 20
+
+
+def _save_for_ever(runner: Runner) -> None:
+    torch.set_num_threads(1)
+    runner.train()
+
+
+@pytest.mark.parametrize('kept', [1, 2])
+def test_kill_9_leaves_a_checkpoint_that_loads(kept: int, tmp_path: Path):
+    cfg = toy_config(tmp_path, 10**6)
+    cfg.param_scheduler[0].end = 10**6
+    cfg.default_hooks.checkpoint.max_keep_ckpts = kept
+    runner = Runner.from_cfg(cfg)
+    dice = random.Random(kept)
+    for _ in range(25):
+        process = multiprocessing.get_context('fork').Process(
+            target=_save_for_ever, args=(runner,), daemon=True
+        )
+        process.start()
+        named = tmp_path / 'last_checkpoint'
+        while not named.is_file():
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0, 0.1))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert last_checkpoint(tmp_path)['meta']['iter'] > 0
+
+
+def test_bfloat16_runs_on_the_cpu(tmp_path: Path):
+    cfg = toy_config(tmp_path / 'float32', 3)
+    expected = _losses(last_checkpoint(train(cfg).work_dir))
+    cfg = toy_config(tmp_path / 'bfloat16', 3)
+    cfg.optim_wrapper.type = 'AutocastOptimWrapper'
+    runner = train(cfg)
+    losses = _losses(last_checkpoint(runner.work_dir))
+    assert runner.model.dtypes == {torch.bfloat16}
+    assert runner.model.linear.weight.dtype == torch.float32
+    # Three digits of bfloat16, over three steps.
+    assert losses != expected and losses == pytest.approx(expected, rel=0.05)
+    cfg.optim_wrapper.dtype = 'float8'
+    with pytest.raises(ValueError, match='bfloat16'):
+        Runner.from_cfg(cfg).train()
