@@ -1,0 +1,95 @@
+"""TAO's command line: ``python -m mmp3d.tao ACTION -e SPEC [key=value ...]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmp3d.fileio import CorruptFileError
+from mmp3d.tao.convert import Conversion, KeyReport, convert
+from mmp3d.tao.draft import ACTIONS, UNSUPPORTED
+from mmp3d.tao.spec import SpecError, read_spec
+
+# Configs import the projects, which stand beside this package.
+ROOT = Path(__file__).resolve().parents[2]
+
+_EXIT_ERROR = 1
+_EXIT_USAGE = 2
+
+
+def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog='python -m mmp3d.tao',
+        description='Run a TAO NvPanoptix3D spec; see docs/coming_from_tao.md',
+    )
+    parser.add_argument('action', choices=ACTIONS)
+    parser.add_argument(
+        '-e', '--experiment_spec', required=True, metavar='SPEC', help='YAML or JSON'
+    )
+    parser.add_argument(
+        '--base',
+        help='a config of ours to lay the spec over, instead of the published model; '
+        'keys that the spec leaves out keep its values',
+    )
+    parser.add_argument('overrides', nargs='*', metavar='key=value')
+    return parser.parse_intermixed_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one action; gives the exit code."""
+    args = parse_args(arguments)
+    if args.action == 'export':
+        print(
+            'export comes with deployment, which is not there yet; train, evaluate and '
+            'inference work',
+            file=sys.stderr,
+        )
+        return _EXIT_USAGE
+    try:
+        spec = read_spec(args.experiment_spec).with_overrides(args.overrides)
+        conversion = convert(spec, args.action, args.base)
+    except (SpecError, CorruptFileError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return _EXIT_USAGE
+    sys.path.insert(0, str(ROOT))
+    from mmp3d.tao import actions
+
+    if 'LOCAL_RANK' not in os.environ:
+        _print_unsupported(conversion.reports)
+        launch = actions.launch_command(conversion, arguments)
+        if launch is not None:
+            command, environment = launch
+            path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
+            environment = {**os.environ, 'PYTHONPATH': path, **environment}
+            return subprocess.run(command, env=environment, check=False).returncode
+    try:
+        return _run(conversion)
+    except (SpecError, CorruptFileError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return _EXIT_ERROR
+
+
+def _run(conversion: Conversion) -> int:
+    from mmp3d.tao import actions
+
+    action = conversion.draft.action
+    if action == 'inference':
+        return _EXIT_ERROR if actions.inference(conversion) else 0
+    run = actions.train if action == 'train' else actions.evaluate
+    run(conversion)
+    return 0
+
+
+def _print_unsupported(reports: Sequence[KeyReport]) -> None:
+    for report in reports:
+        if report.given and report.key.status == UNSUPPORTED:
+            print(report, file=sys.stderr)
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
