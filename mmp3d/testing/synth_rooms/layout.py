@@ -101,7 +101,7 @@ class _Plan:
         """Number of pieces that stand on the floor."""
         return sum(p.position[2] == 0.0 for p in self.placements)
 
-    def add(self, group: list[Placement], clear: list[np.ndarray] = ()) -> bool:
+    def add(self, group: list[Placement], clear: tuple[np.ndarray, ...] = ()) -> bool:
         """Take a group in if all of it fits; ``clear`` are boxes that must be free."""
         boxes = [p.bounds() for p in group]
         if not all(self._inside(b) and self._free(b) for b in boxes):
@@ -216,7 +216,7 @@ def _at_wall(build: make.Builder, clearance: float) -> Callable[[_Plan], None]:
         piece = build(plan.rng, plan.style)
         for _ in range(_TRIES):
             placed = plan.at_wall(piece, *plan.wall_spot(piece.size[0]))
-            if plan.add([placed], [_front(plan, placed, clearance)]):
+            if plan.add([placed], (_front(plan, placed, clearance),)):
                 _decorate(plan, placed)
                 return
 
@@ -276,7 +276,7 @@ def _place_sofa(plan: _Plan) -> None:
     for _ in range(_TRIES):
         wall, x = plan.wall_spot(sofa.size[0])
         placed = plan.at_wall(sofa, wall, x, 0.1)
-        if not plan.add([placed], [_front(plan, placed, 0.5)]):
+        if not plan.add([placed], (_front(plan, placed, 0.5),)):
             continue
         reach = sofa.size[1] + 0.1 + float(rng.uniform(0.3, 0.45)) + table.size[1] / 2
         where = wall.to_world(x + float(rng.uniform(-0.15, 0.15)), -reach)
@@ -303,7 +303,7 @@ def _place_dining(plan: _Plan) -> None:
         x, y = float(rng.uniform(0.3, 0.7)) * w, float(rng.uniform(0.3, 0.7)) * d
         placed = Placement(table, (x, y, 0.0), yaw)
         around = placed.bounds() + np.array([[-0.3, -0.3, 0.0], [0.3, 0.3, 0.0]])
-        if plan.add([placed], [around]):
+        if plan.add([placed], (around,)):
             break
     else:
         return

@@ -23,6 +23,11 @@ from mmp3d.testing.synth_rooms.textures import Material
 _HIT = 2e-5
 
 
+# Written by hand, so whole numbers are welcome.
+Number = float | int
+Interval = tuple[Number, Number]
+
+
 class Kind(IntEnum):
     """Kinds of primitives."""
 
@@ -64,9 +69,9 @@ class Part:
 
 
 def box(
-    x: tuple[float, float],
-    y: tuple[float, float],
-    z: tuple[float, float],
+    x: Interval,
+    y: Interval,
+    z: Interval,
     material: Material,
     rounding: float = 0.0,
     turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
@@ -80,28 +85,30 @@ def box(
 
 
 def cone(
-    x: float,
-    y: float,
-    z: tuple[float, float],
-    radii: tuple[float, float],
+    x: Number,
+    y: Number,
+    z: Interval,
+    radii: Interval,
     material: Material,
     turn: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Part:
     """Make an upright truncated cone from its axis, bounds and two radii."""
-    centre = (x, y, (z[0] + z[1]) / 2)
-    return Part(Kind.CONE, centre, (*radii, (z[1] - z[0]) / 2), material, 0.0, turn)
+    centre = (float(x), float(y), (z[0] + z[1]) / 2)
+    size = (float(radii[0]), float(radii[1]), (z[1] - z[0]) / 2)
+    return Part(Kind.CONE, centre, size, material, 0.0, turn)
 
 
 def cylinder(
-    x: float, y: float, z: tuple[float, float], radius: float, material: Material
+    x: Number, y: Number, z: Interval, radius: Number, material: Material
 ) -> Part:
     """Make an upright cylinder."""
     return cone(x, y, z, (radius, radius), material)
 
 
-def ball(x: float, y: float, z: float, radius: float, material: Material) -> Part:
+def ball(x: Number, y: Number, z: Number, radius: float, material: Material) -> Part:
     """Make a ball."""
-    return Part(Kind.BALL, (x, y, z), (radius, radius, radius), material)
+    centre = (float(x), float(y), float(z))
+    return Part(Kind.BALL, centre, (radius, radius, radius), material)
 
 
 def rotation_matrix(turn: tuple[float, float, float]) -> np.ndarray:

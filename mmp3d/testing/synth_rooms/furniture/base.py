@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from mmp3d.structures import FRONT3D
-from mmp3d.testing.synth_rooms.shapes import Part, cone
+from mmp3d.testing.synth_rooms.shapes import Interval, Part, cone
 from mmp3d.testing.synth_rooms.textures import Material, Pattern
 
 Colour = tuple[float, float, float]
@@ -133,9 +133,7 @@ def draw_palette(rng: Generator) -> Palette:
     )
 
 
-def legs(
-    w: float, d: float, z: tuple[float, float], radii: tuple[float, float], m: Material
-) -> list[Part]:
+def legs(w: float, d: float, z: Interval, radii: Interval, m: Material) -> list[Part]:
     """Four legs under the corners of a w x d rectangle around the origin."""
     return [
         cone(sx * w / 2, sy * d / 2, z, radii, m) for sx in (-1, 1) for sy in (-1, 1)

@@ -17,7 +17,7 @@ def build_floor_lamp(rng: Generator, style: Palette) -> Furniture:
         cylinder(0, 0, (0.03, low), 0.014, style.metal),
         cone(0, 0, (low, h), (r, r * float(rng.uniform(0.55, 1.0))), style.shade),
     )
-    return Furniture(LABEL['lamp'], parts, (2 * r, 2 * r, h), (0, 0, (low + h) / 2))
+    return Furniture(LABEL['lamp'], parts, (2 * r, 2 * r, h), (0.0, 0.0, (low + h) / 2))
 
 
 def build_table_lamp(rng: Generator, style: Palette) -> Furniture:
@@ -34,7 +34,7 @@ def build_table_lamp(rng: Generator, style: Palette) -> Furniture:
     else:
         foot += [cone(0, 0, (0.025, low), (0.05, 0.015), body)]
     parts = (*foot, cone(0, 0, (low, h), (r, 0.65 * r), style.shade))
-    return Furniture(LABEL['lamp'], parts, (2 * r, 2 * r, h), (0, 0, (low + h) / 2))
+    return Furniture(LABEL['lamp'], parts, (2 * r, 2 * r, h), (0.0, 0.0, (low + h) / 2))
 
 
 def build_pendant_lamp(rng: Generator, style: Palette) -> Furniture:
@@ -51,4 +51,4 @@ def build_pendant_lamp(rng: Generator, style: Palette) -> Furniture:
         cylinder(0, 0, (high - 0.01, h), 0.008, BLACK),
         cone(0, 0, (h - 0.03, h), (0.03, 0.06), BLACK),
     )
-    return Furniture(LABEL['lamp'], parts, (2 * r, 2 * r, h), (0, 0, 0.1))
+    return Furniture(LABEL['lamp'], parts, (2 * r, 2 * r, h), (0.0, 0.0, 0.1))

@@ -17,7 +17,7 @@ from mmp3d.testing.synth_rooms.furniture.base import (
     legs,
     pick,
 )
-from mmp3d.testing.synth_rooms.shapes import Part, ball, box, cone, cylinder
+from mmp3d.testing.synth_rooms.shapes import Interval, Part, ball, box, cone, cylinder
 from mmp3d.testing.synth_rooms.textures import Material, Pattern
 
 
@@ -52,8 +52,8 @@ def _chest(
 
 
 def drawer_fronts(
-    x: tuple[float, float],
-    z: tuple[float, float],
+    x: Interval,
+    z: Interval,
     y: float,
     rows: int,
     columns: int,
@@ -104,7 +104,7 @@ def _cupboard(w: float, d: float, h: float, count: int, style: Palette) -> Furni
 
 
 def _door_fronts(
-    x: tuple[float, float], z: tuple[float, float], y: float, count: int, style: Palette
+    x: Interval, z: Interval, y: float, count: int, style: Palette
 ) -> list[Part]:
     """Doors with a frame in relief and bar handles, standing out of the plane ``y``."""
     parts = []
@@ -155,8 +155,8 @@ def build_bookshelf(rng: Generator, style: Palette) -> Furniture:
 
 def _shelf_content(
     rng: Generator,
-    x: tuple[float, float],
-    y: tuple[float, float],
+    x: Interval,
+    y: Interval,
     low: float,
     high: float,
 ) -> list[Part]:
