@@ -2,6 +2,7 @@
 
     python tools/analysis/benchmark.py panoptic3d
     python tools/analysis/benchmark.py panoptic3d --grid 128 --voxels 90000
+    python tools/analysis/benchmark.py cache
 
 Every measurement runs in a process of its own, so that its peak memory is its own.
 """
@@ -12,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,12 +22,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from jaxtyping import Float, Int  # noqa: E402
 from torch import Tensor  # noqa: E402
 
+from mmp3d.datasets import Front3DDataset, SampleFiles  # noqa: E402
+from mmp3d.datasets.transforms import LoadVolumes  # noqa: E402
+from mmp3d.fileio import write_npz  # noqa: E402
+from mmp3d.geometry import frustum_mask, voxel_axes  # noqa: E402
 from mmp3d.sparse import SparseVoxels  # noqa: E402
-from mmp3d.structures import FRONT3D, LabelSpace  # noqa: E402
+from mmp3d.structures import FRONT3D, FrustumGrid, LabelSpace  # noqa: E402
 from projects.NvPanoptix3D.nvpanoptix3d.volume_segmentation import (  # noqa: E402
     segment_volumes,
 )
@@ -263,6 +270,77 @@ def panoptic3d(arguments: argparse.Namespace) -> None:
 
 def _title(name: str, size: dict[str, int]) -> str:
     return f'{name}, grid {size["grid"]}, {size["voxels"]} voxels'
+
+
+# Volumes from disk --------------------------------------------------------------------
+
+
+@case
+def cache_npz(grid: int) -> Work:
+    """The published files."""
+    return _loading(grid, with_cache=False)
+
+
+@case
+def cache_sparse(grid: int) -> Work:
+    """Sparse copies of them."""
+    return _loading(grid, with_cache=True)
+
+
+def _loading(grid: int, with_cache: bool) -> Work:
+    """Load distances, labels and weights of one image, as in training."""
+    folder = tempfile.TemporaryDirectory()
+    frustum_grid = FrustumGrid((grid, grid, grid), voxel_size=7.68 / grid)
+    files = _write_room(Path(folder.name), frustum_grid)
+    cache_dir = f'{folder.name}/cache' if with_cache else None
+    loader = LoadVolumes(stored_flipped=True, cache_dir=cache_dir)
+    results = {'files': files, 'grid': frustum_grid, 'label_space': FRONT3D}
+
+    def load(_keep: tempfile.TemporaryDirectory = folder) -> dict:
+        return loader.transform(dict(results))
+
+    load()  # makes the copies
+    return load
+
+
+def _write_room(folder: Path, grid: FrustumGrid) -> SampleFiles:
+    """An empty room of 5 x 3 x 5.5 metres: about what a real image fills."""
+    K, size = Front3DDataset.default_camera()
+    outside = ~frustum_mask(K, size, grid).numpy()
+    x, y, z = (axis.float().numpy() for axis in voxel_axes(grid))
+    walls = np.minimum(abs(2.5 - abs(x))[:, None], abs(1.5 - abs(y))[None])
+    metres = np.minimum(walls[..., None], abs(5.5 - z)[None, None])
+    distance = np.minimum(metres / grid.voxel_size, grid.truncation)
+    distance[outside] = grid.truncation
+    surface = distance < 2
+    labels = np.stack([surface * 10, surface * 3]).astype(np.uint8)
+    arrays = {
+        'geometry': distance.astype(np.float16),
+        'segmentation': labels,
+        'weighting': np.where(surface, 4, 1).astype(np.float16),
+    }
+    for name, array in arrays.items():
+        write_npz(folder / f'{name}.npz', data=array)
+    missing = folder / 'not_needed'
+    return SampleFiles(
+        missing, missing, missing, *(folder / f'{name}.npz' for name in arrays)
+    )
+
+
+@benchmark
+def cache(arguments: argparse.Namespace) -> None:
+    """Loading the volumes of one image: npz files, against their sparse copies."""
+    grid = arguments.grid
+    rows = [
+        (f'{name}, grid {grid}', measure(f'cache_{name}', 1, grid=grid))
+        for name in ('npz', 'sparse')
+    ]
+    print_table(rows)
+    npz, sparse = rows[0][1], rows[1][1]
+    print(
+        f'the npz files take {npz.seconds / sparse.seconds:.1f} x the time and '
+        f'{npz.cpu_seconds / sparse.cpu_seconds:.1f} x the cpu time'
+    )
 
 
 def main() -> None:
