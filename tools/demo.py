@@ -165,7 +165,7 @@ def write_untrained(config: Path, path: Path) -> Path:
     from mmp3d.registry import MODELS
 
     set_random_seed(0)
-    write_safetensors(path, MODELS.build(cfg.model).state_dict())
+    write_safetensors(path, MODELS.build(cfg.model).state_dict(), {'format': 'pt'})
     return path
 
 

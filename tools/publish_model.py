@@ -57,8 +57,9 @@ def main() -> None:
     state = checkpoint['state_dict']
     if args.half:
         state = {name: halve(tensor) for name, tensor in state.items()}
-    write_safetensors(args.out, state)
     meta = checkpoint['meta']
+    config = meta['experiment_name'].rsplit('_', 2)[0]
+    write_safetensors(args.out, state, {'format': 'pt', 'config': config})
     provenance = {
         'file': args.out.name,
         'sha256': hashlib.sha256(args.out.read_bytes()).hexdigest(),
@@ -67,7 +68,7 @@ def main() -> None:
         'torch_version': torch.__version__,
         'iterations': meta['iter'],
         'seed': meta['seed'],
-        'config': meta['experiment_name'].rsplit('_', 2)[0],
+        'config': config,
         **dict(pair.split('=', 1) for pair in args.note),
     }
     write_json(args.out.with_suffix('.json'), provenance)
