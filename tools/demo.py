@@ -48,7 +48,7 @@ class Sizes:
     images: int
 
 
-FULL = Sizes(train=96, test=16, iters=(300, 200), images=4)
+FULL = Sizes(train=96, test=16, iters=(300, 120), images=4)
 QUICK = Sizes(train=4, test=2, iters=(2, 2), images=1)
 
 
