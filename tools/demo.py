@@ -48,7 +48,7 @@ class Sizes:
     images: int
 
 
-FULL = Sizes(train=96, test=16, iters=(300, 120), images=4)
+FULL = Sizes(train=80, test=12, iters=(300, 100), images=4)
 QUICK = Sizes(train=4, test=2, iters=(2, 2), images=1)
 
 
@@ -178,10 +178,10 @@ def main() -> None:
     steps = Steps(
         {
             'generate rooms': 2.0,
-            'train stage 1': 4.0,
-            'train stage 2': 4.0,
+            'train stage 1': 3.5,
+            'train stage 2': 4.5,
             'test': 3.0,
-            'reconstruct unseen rooms': 1.0,
+            'reconstruct unseen rooms': 0.5,
         }
     )
 
