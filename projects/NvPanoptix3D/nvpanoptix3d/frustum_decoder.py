@@ -305,16 +305,19 @@ class FrustumDecoder(nn.Module):
         self, stride_4: SparseVoxels, coarse: FusedVoxels | None, dims: Dims
     ) -> Float[Tensor, 'B C X4 Y4 Z4']:
         """Dense levels of stride 4 ... 32 and back, [skip | decoded] at stride 4."""
-        at_4 = to_dense(stride_4, _scaled(dims, 4))
-        at_8 = self.encoders['stride_8'](at_4)
-        if coarse is not None:
-            adapted = self.coarse_adapters['stride_8'](coarse)
-            at_8 = at_8 + to_dense(adapted, _scaled(dims, 8))
-        at_16 = self.encoders['stride_16'](at_8)
-        at_32 = self.encoders['stride_32'](at_16)
-        up = torch.cat([at_16, self.decoders['stride_16'](at_32)], dim=1)
-        up = torch.cat([at_8, self.decoders['stride_8'](up)], dim=1)
-        return torch.cat([at_4, self.decoders['stride_4'](up)], dim=1)
+        # Always in float32: on a CPU, torch 2.13 fills gradients of bfloat16 3D
+        # convolutions of small grids with whatever lies in memory.
+        with torch.autocast(stride_4.feats.device.type, enabled=False):
+            at_4 = to_dense(stride_4, _scaled(dims, 4)).float()
+            at_8 = self.encoders['stride_8'](at_4)
+            if coarse is not None:
+                adapted = self.coarse_adapters['stride_8'](coarse)
+                at_8 = at_8 + to_dense(adapted, _scaled(dims, 8))
+            at_16 = self.encoders['stride_16'](at_8)
+            at_32 = self.encoders['stride_32'](at_16)
+            up = torch.cat([at_16, self.decoders['stride_16'](at_32)], dim=1)
+            up = torch.cat([at_8, self.decoders['stride_8'](up)], dim=1)
+            return torch.cat([at_4, self.decoders['stride_4'](up)], dim=1)
 
     def _dense_occupancy(
         self, features: Tensor, in_frustum: Bool[Tensor, 'B X Y Z']
