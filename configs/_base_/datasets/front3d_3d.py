@@ -1,6 +1,5 @@
 # 3D-Front, images and volumes: stage 2.
-# Every dataloader shares this dataset; to change it in a config that inherits this one,
-# change it in train_dataloader, val_dataloader and test_dataloader.
+# To change the dataset in a config that inherits this one, change each dataloader.
 __dataset = dict(
     type='Front3DDataset',
     data_root='data/front3d',

@@ -1,6 +1,5 @@
 # Matterport3D, images only: stage 1.
-# Every dataloader shares this dataset; to change it in a config that inherits this one,
-# change it in train_dataloader, val_dataloader and test_dataloader.
+# To change the dataset in a config that inherits this one, change each dataloader.
 __dataset = dict(
     type='Matterport3DDataset',
     data_root='data/matterport3d',
@@ -45,7 +44,7 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=2,
     persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='ResumableInfiniteSampler', shuffle=True),
     dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
 )
 val_dataloader = dict(

@@ -1,22 +1,13 @@
-# SynthRooms in Matterport3D's layout on a coarse grid, images only: stage 1.
-# Every dataloader shares this dataset; to change it in a config that inherits this one,
-# change it in train_dataloader, val_dataloader and test_dataloader.
+# SynthRooms in Matterport3D's layout, images only: stage 1. Else as Matterport3D.
+_base_ = './matterport3d_2d.py'
 __dataset = dict(
-    type='Matterport3DDataset',
     data_root='data/synthmatterport',
-    label_space='matterport3d',
-    grid=dict(
-        dims=(128, 128, 128),
-        voxel_size=0.06,  # metres
-        depth_range=(0.4, 6.0),  # metres
-        truncation=12.0,  # voxels
-    ),
+    grid=dict(dims=(128, 128, 128), voxel_size=0.06),  # metres
 )
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),
     dict(type='LoadDepthMap', valid_range=(0.4, 6.0)),  # metres
     dict(type='LoadPanopticMaps'),
-    # Volume and frustum are read for the plane occupancy only, and then dropped.
     dict(type='LoadVolumes', volumes=('geometry',), stored_flipped=False),
     dict(type='LoadFrustumMask', stored_flipped=False, stored_inverted=True),
     dict(type='RandomFlipReconstruction', prob=0.5),
@@ -34,32 +25,8 @@ __test_pipeline = [
     dict(type='LoadPanopticMaps'),
     dict(type='PackReconstructionInputs', with_3d=False),
 ]
-
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
+    batch_size=4, dataset=dict(**__dataset, pipeline=__train_pipeline)
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/val.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/test.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
-
-val_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]
-test_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]
+val_dataloader = dict(dataset=dict(**__dataset, pipeline=__test_pipeline))
+test_dataloader = dict(dataset=dict(**__dataset, pipeline=__test_pipeline))

@@ -1,16 +1,8 @@
-# SynthRooms in Matterport3D's layout on a coarse grid, images and volumes: stage 2.
-# Every dataloader shares this dataset; to change it in a config that inherits this one,
-# change it in train_dataloader, val_dataloader and test_dataloader.
+# SynthRooms in Matterport3D's layout, with volumes: stage 2. Else as Matterport3D.
+_base_ = './matterport3d_3d.py'
 __dataset = dict(
-    type='Matterport3DDataset',
     data_root='data/synthmatterport',
-    label_space='matterport3d',
-    grid=dict(
-        dims=(128, 128, 128),
-        voxel_size=0.06,  # metres
-        depth_range=(0.4, 6.0),  # metres
-        truncation=12.0,  # voxels
-    ),
+    grid=dict(dims=(128, 128, 128), voxel_size=0.06),  # metres
 )
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),
@@ -40,48 +32,8 @@ __test_pipeline = [
     dict(type='MakePlaneRoomMask', plane_size=(60, 80)),
     dict(type='PackReconstructionInputs', with_3d=True),
 ]
-
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
+    batch_size=2, dataset=dict(**__dataset, pipeline=__train_pipeline)
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/val.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/test.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
-
-val_evaluator = [
-    dict(type='ImagePanopticQuality'),
-    dict(type='DepthError'),
-    dict(
-        type='PanopticReconstructionQuality',
-        iso=2.0,  # voxels
-        downsample_factor=2,
-    ),
-]
-test_evaluator = [
-    dict(type='ImagePanopticQuality'),
-    dict(type='DepthError'),
-    dict(
-        type='PanopticReconstructionQuality',
-        iso=2.0,  # voxels
-        downsample_factor=2,
-    ),
-]
+val_dataloader = dict(dataset=dict(**__dataset, pipeline=__test_pipeline))
+test_dataloader = dict(dataset=dict(**__dataset, pipeline=__test_pipeline))

@@ -1,22 +1,14 @@
-# SynthRooms on a coarse grid, images only: stage 1.
-# Every dataloader shares this dataset; to change it in a config that inherits this one,
-# change it in train_dataloader, val_dataloader and test_dataloader.
+# SynthRooms on a coarse grid, images only: stage 1. Else as 3D-Front.
+_base_ = './front3d_2d.py'
 __dataset = dict(
-    type='Front3DDataset',
     data_root='data/synthrooms',
     label_space='synthrooms',
-    grid=dict(
-        dims=(128, 128, 128),
-        voxel_size=0.06,  # metres
-        depth_range=(0.4, 6.0),  # metres
-        truncation=12.0,  # voxels
-    ),
+    grid=dict(dims=(128, 128, 128), voxel_size=0.06),  # metres
 )
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),
     dict(type='LoadDepthMap'),
     dict(type='LoadPanopticMaps'),
-    # Volume and frustum are read for the plane occupancy only, and then dropped.
     dict(type='LoadVolumes', volumes=('geometry',), stored_flipped=True),
     dict(type='LoadFrustumMask', stored_flipped=True),
     dict(type='RandomFlipReconstruction', prob=0.5),
@@ -28,38 +20,8 @@ __train_pipeline = [
     ),  # voxels; 36 cm as published
     dict(type='PackReconstructionInputs', with_3d=False),
 ]
-__test_pipeline = [
-    dict(type='LoadReconstructionImage'),
-    dict(type='LoadDepthMap'),
-    dict(type='LoadPanopticMaps'),
-    dict(type='PackReconstructionInputs', with_3d=False),
-]
-
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='ResumableInfiniteSampler', shuffle=True),
-    dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
+    batch_size=4, dataset=dict(**__dataset, pipeline=__train_pipeline)
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/val.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/test.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
-
-val_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]
-test_evaluator = [dict(type='ImagePanopticQuality'), dict(type='DepthError')]
+val_dataloader = dict(dataset=__dataset)
+test_dataloader = dict(dataset=__dataset)

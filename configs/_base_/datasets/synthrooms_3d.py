@@ -1,16 +1,9 @@
-# SynthRooms on a coarse grid, images and volumes: stage 2.
-# Every dataloader shares this dataset; to change it in a config that inherits this one,
-# change it in train_dataloader, val_dataloader and test_dataloader.
+# SynthRooms on a coarse grid, images and volumes: stage 2. Else as 3D-Front.
+_base_ = './front3d_3d.py'
 __dataset = dict(
-    type='Front3DDataset',
     data_root='data/synthrooms',
     label_space='synthrooms',
-    grid=dict(
-        dims=(128, 128, 128),
-        voxel_size=0.06,  # metres
-        depth_range=(0.4, 6.0),  # metres
-        truncation=12.0,  # voxels
-    ),
+    grid=dict(dims=(128, 128, 128), voxel_size=0.06),  # metres
 )
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),
@@ -26,48 +19,8 @@ __train_pipeline = [
     dict(type='MakeInstanceTargets', min_instance_pixels=200),
     dict(type='PackReconstructionInputs', with_3d=True),
 ]
-__test_pipeline = [
-    dict(type='LoadReconstructionImage'),
-    dict(type='LoadDepthMap'),
-    dict(type='LoadPanopticMaps'),
-    dict(type='LoadVolumes', volumes=('geometry', 'segmentation'), stored_flipped=True),
-    dict(type='LoadFrustumMask', stored_flipped=True),
-    dict(type='PackReconstructionInputs', with_3d=True),
-]
-
 train_dataloader = dict(
-    batch_size=2,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='ResumableInfiniteSampler', shuffle=True),
-    dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
+    batch_size=2, dataset=dict(**__dataset, pipeline=__train_pipeline)
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/val.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/test.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
-
-val_evaluator = [
-    dict(type='ImagePanopticQuality'),
-    dict(type='DepthError'),
-    dict(type='PanopticReconstructionQuality', iso=1.0),  # voxels
-]
-test_evaluator = [
-    dict(type='ImagePanopticQuality'),
-    dict(type='DepthError'),
-    dict(type='PanopticReconstructionQuality', iso=1.0),  # voxels
-]
+val_dataloader = dict(dataset=__dataset)
+test_dataloader = dict(dataset=__dataset)

@@ -11,7 +11,8 @@ optim_wrapper = dict(
     constructor='PartwiseOptimWrapperConstructor',
     paramwise_cfg=dict(lr_mults=dict(backbone=0.1)),
 )
+# end = max_iters + 1: the host would reach 0 one iteration before the end.
 param_scheduler = [
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=120000, by_epoch=False)
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=120001, by_epoch=False)
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=8)
