@@ -3,6 +3,7 @@
     python tools/analysis/benchmark.py panoptic3d
     python tools/analysis/benchmark.py panoptic3d --grid 128 --voxels 90000
     python tools/analysis/benchmark.py cache
+    python tools/analysis/benchmark.py forward --config configs/nvpanoptix3d/X.py
 
 Every measurement runs in a process of its own, so that its peak memory is its own.
 """
@@ -36,6 +37,7 @@ from mmp3d.structures import FRONT3D, FrustumGrid, LabelSpace  # noqa: E402
 from projects.NvPanoptix3D.nvpanoptix3d.volume_segmentation import (  # noqa: E402
     segment_volumes,
 )
+from tools.analysis.model_cost import forward_cost  # noqa: E402
 
 Work = Callable[[], object]
 MIB = 2**20
@@ -343,6 +345,31 @@ def cache(arguments: argparse.Namespace) -> None:
     )
 
 
+# A whole model -----------------------------------------------------------------------
+
+
+@benchmark
+def forward(arguments: argparse.Namespace) -> None:
+    """One image through every part of a model: seconds, GFLOP, parameters, memory."""
+    torch.set_num_threads(arguments.threads)
+    cost = forward_cost(arguments.config, arguments.checkpoint, arguments.device)
+    print(f'{"":34}{"seconds":>10}{"GFLOP":>10}{"M parameters":>14}')
+    for part in cost.parts:
+        indent = '  ' * part.name.count('.') + '  ' * bool(part.name)
+        title = indent + (part.name.rpartition('.')[2] or 'all')
+        print(
+            f'{title:34}{part.seconds:10.2f}{part.gflop:10.1f}'
+            f'{part.parameters / 1e6:14.1f}'
+        )
+    for name, rows in cost.voxels.items():
+        print(f'voxels of {name}: {rows}')
+    if arguments.device.startswith('cuda'):
+        peak = torch.cuda.max_memory_allocated()
+    else:
+        peak = _memory('VmHWM')
+    print(f'peak memory, weights and libraries included: {peak / 2**30:.2f} GiB')
+
+
 def main() -> None:
     """Parse the command line and run a benchmark."""
     parser = argparse.ArgumentParser(
@@ -356,6 +383,12 @@ def main() -> None:
     parser.add_argument('--voxels', type=int, default=700_000, help='active voxels')
     parser.add_argument('--queries', type=int, default=100)
     parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument(
+        '--config',
+        default='configs/nvpanoptix3d/nvpanoptix3d_tiny_stage2_synthrooms.py',
+    )
+    parser.add_argument('--checkpoint', help='default: random weights')
+    parser.add_argument('--device', default='cpu')
     parser.add_argument('--case', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
