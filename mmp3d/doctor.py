@@ -13,22 +13,29 @@ import shutil
 import sys
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
+
+REPAIR = 'make repair'
 
 # distribution, module to import, required, how to get it
 PACKAGES = (
-    ('torch', 'torch', True, 'make setup'),
-    ('numpy', 'numpy', True, 'make setup'),
-    ('mmengine', 'mmengine', True, 'make setup'),
-    ('mmcv', 'mmcv', True, 'make setup (compiles it once)'),
-    ('mmdet', 'mmdet', True, 'make setup'),
-    ('mmdet3d', 'mmdet3d', True, 'make setup'),
-    ('OpenEXR', 'OpenEXR', True, 'make setup'),
-    ('numba', 'numba', True, 'make setup'),
-    ('scikit-image', 'skimage', True, 'make setup'),
-    ('trimesh', 'trimesh', True, 'make setup'),
-    ('safetensors', 'safetensors', True, 'make setup'),
-    ('spconv-cu120', 'spconv', False, 'pip install spconv-cu120 (the fast backend)'),
-    ('mmdeploy', 'mmdeploy', False, 'pip install --no-deps mmdeploy==1.3.1 (export)'),
+    ('torch', 'torch', True, REPAIR),
+    ('numpy', 'numpy', True, REPAIR),
+    ('scipy', 'scipy', True, REPAIR),
+    ('mmengine', 'mmengine', True, REPAIR),
+    ('mmcv', 'mmcv', True, f'{REPAIR} (compiles it once)'),
+    ('mmdet', 'mmdet', True, REPAIR),
+    ('mmdet3d', 'mmdet3d', True, REPAIR),
+    ('OpenEXR', 'OpenEXR', True, REPAIR),
+    ('opencv-python-headless', 'cv2', True, REPAIR),
+    ('pillow', 'PIL', True, REPAIR),
+    ('numba', 'numba', True, REPAIR),
+    ('scikit-image', 'skimage', True, REPAIR),
+    ('trimesh', 'trimesh', True, REPAIR),
+    ('jaxtyping', 'jaxtyping', True, REPAIR),
+    ('safetensors', 'safetensors', True, REPAIR),
+    ('tqdm', 'tqdm', True, REPAIR),
+    ('spconv-cu120', 'spconv', False, f'{REPAIR} (the fast backend)'),
     ('tensorboard', 'tensorboard', False, 'pip install tensorboard (run logs)'),
 )
 
@@ -52,44 +59,78 @@ class Finding:
     required: bool = False
 
 
-def check_package(dist: str, module: str, required: bool, remedy: str) -> Finding:
-    """Import a package and tell its version."""
+def check_package(
+    dist: str, module: str, required: bool, remedy: str, pin: str | None = None
+) -> Finding:
+    """Import a package and tell its version.
+
+    Args:
+        dist: Name of the distribution.
+        module: What to import.
+        required: Whether mmp3d cannot work without it.
+        remedy: How to get it.
+        pin: The version that was tested; ``None``: any.
+    """
     try:
         importlib.import_module(module)
-        return Finding(dist, metadata.version(dist))
+        version = metadata.version(dist)
     except metadata.PackageNotFoundError:
         return Finding(dist, 'installed, version unknown')
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        return Finding(dist, 'missing', f'{error}; {remedy}', required)
+    # A compiled library that does not fit raises one of the others.
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
-        return Finding(dist, 'missing', f'{reason}; {remedy}', required)
+        return Finding(dist, 'broken', f'{reason}; {remedy}', required)
+    if pin is not None and version.partition('+')[0] != pin:
+        return Finding(dist, version, f'{pin} is what was tested; {remedy}')
+    return Finding(dist, version)
+
+
+def pinned_versions(requirements: Path) -> dict[str, str]:
+    """The pins of the environment by distribution; empty where the folder is not."""
+    lines = (
+        line.partition('==')
+        for path in sorted(requirements.glob('*.txt'))
+        for line in path.read_text().splitlines()
+    )
+    return {name.strip(): version.strip() for name, equal, version in lines if equal}
 
 
 def check_ops() -> Finding:
-    """Run a compiled operator of mmcv."""
+    """Run a compiled operator of mmcv where models will run."""
+    device = 'nowhere'
     try:
         import torch
         from mmcv.ops import nms
 
-        nms(torch.tensor([[0.0, 0, 1, 1]]), torch.tensor([1.0]), 0.5)
-    except (ImportError, RuntimeError) as error:
-        remedy = 'mmcv was built without operators or for another torch: make setup'
-        return Finding('mmcv operators', 'broken', f'{error}; {remedy}', True)
-    return Finding('mmcv operators', 'compiled, working')
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        box = torch.tensor([[0.0, 0, 1, 1]], device=device)
+        nms(box, torch.ones(1, device=device), 0.5)
+    except (ImportError, OSError, RuntimeError) as error:
+        variable = 'MMP3D_CUDA=1 ' if device == 'cuda' else ''
+        remedy = (
+            'mmcv was built without operators, for another torch or another device: '
+            f'{variable}{REPAIR}'
+        )
+        reason = str(error).splitlines()[0]
+        return Finding('mmcv operators', 'broken', f'{reason}; {remedy}', True)
+    return Finding('mmcv operators', f'compiled, working on {device}')
 
 
 def check_device() -> Finding:
     """Tell which device runs will use."""
     try:
         import torch
-    except ImportError:
-        return Finding('device', 'unknown', 'torch is missing', True)
+    except (ImportError, OSError):
+        return Finding('device', 'unknown', 'torch is missing or broken', True)
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name()
         free, total = (n / GIB for n in torch.cuda.mem_get_info())
         return Finding('device', f'{name}, {free:.1f} of {total:.1f} GiB free')
     note = ''
     if shutil.which('nvidia-smi'):
-        note = 'a GPU is there, but torch is a CPU build: MMP3D_CUDA=1 make setup'
+        note = 'a GPU is there, but torch is a CPU build: MMP3D_CUDA=1 make repair'
     return Finding('device', f'CPU, {torch.get_num_threads()} threads', note)
 
 
@@ -97,13 +138,15 @@ def check_sparse() -> Finding:
     """Tell which sparse-convolution backend will be used."""
     try:
         from mmp3d.sparse import available_backends, current_backend
-    except ImportError as error:
-        return Finding('sparse backend', 'unknown', str(error), True)
+    except (ImportError, OSError) as error:
+        return Finding('sparse backend', 'unknown', f'{error}; {REPAIR}', True)
     available = available_backends()
     chosen = current_backend()
     if chosen == 'auto':
         chosen = f'torch on CPU, {available[-1]} on CUDA'
-    note = '' if 'spconv' in available else 'spconv is missing; torch works, slower'
+    note = ''
+    if 'spconv' not in available:
+        note = f'spconv is missing; torch works, slower on CUDA; {REPAIR}'
     return Finding('sparse backend', chosen, note)
 
 
@@ -122,9 +165,10 @@ def check_space() -> list[Finding]:
 def examine() -> list[Finding]:
     """Look at everything."""
     system = f'{platform.python_version()}, {platform.system()} {platform.machine()}'
+    pins = pinned_versions(Path(__file__).resolve().parents[1] / 'requirements')
     return [
         Finding('python', system),
-        *(check_package(*package) for package in PACKAGES),
+        *(check_package(*package, pins.get(package[0])) for package in PACKAGES),
         check_ops(),
         check_device(),
         check_sparse(),
