@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS, OPTIMIZERS
 from torch import nn
 
-from mmp3d.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmp3d.registry import (
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+)
 from mmp3d.utils import nearest_name
 
 UNDECAYED = (
