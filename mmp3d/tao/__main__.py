@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from mmp3d.fileio import CorruptFileError
 from mmp3d.tao.convert import Conversion, KeyReport, convert
@@ -61,12 +63,9 @@ def main(arguments: Sequence[str]) -> int:
 
     if 'LOCAL_RANK' not in os.environ:
         _print_unsupported(conversion.reports)
-        launch = actions.launch_command(conversion, arguments)
-        if launch is not None:
-            command, environment = launch
-            path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
-            environment = {**os.environ, 'PYTHONPATH': path, **environment}
-            return subprocess.run(command, env=environment, check=False).returncode
+        launches = actions.launches(conversion, arguments)
+        if launches:
+            return run_together([(x.command, x.environment) for x in launches])
     try:
         return _run(conversion)
     except (SpecError, CorruptFileError, FileNotFoundError) as error:
@@ -83,6 +82,28 @@ def _run(conversion: Conversion) -> int:
     run = actions.train if action == 'train' else actions.evaluate
     run(conversion)
     return 0
+
+
+def run_together(launches: Sequence[tuple[list[str], dict[str, str]]]) -> int:
+    """Start processes and wait for all; gives the first exit code that is not 0."""
+    path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
+    environment = {**os.environ, 'PYTHONPATH': path}
+    processes = [
+        subprocess.Popen(command, env=environment | added)
+        for command, added in launches
+    ]
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for process in processes:
+            process.send_signal(number)
+
+    # A training that is told to stop saves first, see docs/training.md.
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        codes = [process.wait() for process in processes]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return next((code for code in codes if code), 0)
 
 
 def _print_unsupported(reports: Sequence[KeyReport]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -28,11 +29,24 @@ def results_folder(conversion: Conversion) -> Path:
     return Path(conversion.config.get('work_dir') or default)
 
 
-def launch_command(
-    conversion: Conversion, arguments: Sequence[str]
-) -> tuple[list[str], dict[str, str]] | None:
+@dataclass(frozen=True)
+class Launch:
+    """A process to start.
+
+    Attributes:
+        command: Program and arguments.
+        environment: Additions to the environment.
+    """
+
+    command: list[str]
+    environment: dict[str, str]
+
+
+def launches(conversion: Conversion, arguments: Sequence[str]) -> list[Launch]:
     """Say how to start an action in several processes.
 
+    Training and evaluation get one launcher of processes that talk to each other.
+    Inference gets processes that do not: one that meets a broken image stops no other.
     The place of this machine among several comes from NODE_RANK, MASTER_ADDR and
     MASTER_PORT.
 
@@ -41,7 +55,7 @@ def launch_command(
         arguments: Command line behind ``python -m mmp3d.tao``.
 
     Returns:
-        Command and additions to the environment; ``None`` where one process does.
+        Nothing where this process does.
     """
     draft, action = conversion.draft, conversion.draft.action
     processes, nodes = num_processes(draft, action), draft[f'{action}.num_nodes']
@@ -53,21 +67,35 @@ def launch_command(
         environment['CUDA_VISIBLE_DEVICES'] = shown
     if processes * nodes == 1:
         os.environ.update(environment)
-        return None
+        return []
+    worker = ['-m', 'mmp3d.tao', *arguments]
+    node = os.environ.get('NODE_RANK', '0')
+    if action == 'inference':
+        return [
+            Launch(
+                [sys.executable, *worker],
+                {
+                    'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '1'),
+                    **environment,
+                    'LOCAL_RANK': str(i),
+                    'RANK': str(int(node) * processes + i),
+                    'WORLD_SIZE': str(processes * nodes),
+                },
+            )
+            for i in range(processes)
+        ]
     command = [
         sys.executable,
         '-m',
         'torch.distributed.run',
         f'--nproc_per_node={processes}',
         f'--nnodes={nodes}',
-        f'--node_rank={os.environ.get("NODE_RANK", "0")}',
+        f'--node_rank={node}',
         f'--master_addr={os.environ.get("MASTER_ADDR", "127.0.0.1")}',
         f'--master_port={os.environ.get("MASTER_PORT", "29500")}',
-        '-m',
-        'mmp3d.tao',
-        *arguments,
+        *worker,
     ]
-    return command, environment
+    return [Launch(command, environment)]
 
 
 def train(conversion: Conversion) -> None:
@@ -110,8 +138,7 @@ def inference(conversion: Conversion) -> int:
     """
     draft = conversion.draft
     images = find_images(draft['inference.images_dir'])
-    rank = int(os.environ.get('RANK', 0))
-    mine = images[rank :: int(os.environ.get('WORLD_SIZE', 1))]
+    mine = share(images)
     infer = PanopticReconstructionInferencer(
         conversion.config, _checkpoint(conversion), _device()
     )
@@ -149,6 +176,14 @@ def find_images(folder: str) -> list[Path]:
             f'{folder!r}'
         )
     return found
+
+
+def share(images: Sequence[Path]) -> Sequence[Path]:
+    """Give the images of this process: every n-th where it is one of n."""
+    # Orchestrators of machines set WORLD_SIZE, too; only our launcher both.
+    if 'LOCAL_RANK' not in os.environ or 'RANK' not in os.environ:
+        return images
+    return images[int(os.environ['RANK']) :: int(os.environ['WORLD_SIZE'])]
 
 
 def _folder_name(path: Path, images: Sequence[Path]) -> str:

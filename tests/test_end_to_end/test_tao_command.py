@@ -1,7 +1,9 @@
-"""A spec trains and infers through ``mmp3d.tao``."""
+"""A spec trains, evaluates and infers through ``mmp3d.tao``."""
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +17,17 @@ from mmp3d.tao.__main__ import main
 
 @pytest.fixture
 def spec(
-    rooms: Path, tiny_config: Callable[[int, Path], Config], tmp_path: Path
+    rooms: Path,
+    tiny_config: Callable[[int, Path], Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[int], list[str]]:
     """Gives the arguments for a stage: a spec over the repository's tiny config."""
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'NODE_RANK'):
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        monkeypatch.setenv('MASTER_PORT', str(probe.getsockname()[1]))
 
     def make(stage: int) -> list[str]:
         base = tmp_path / f'base{stage}.py'
@@ -28,6 +38,7 @@ def spec(
             dataset=dict(
                 train=dict(json_path=str(rooms / 'meta/train.json'), **split),
                 val=dict(json_path=str(rooms / 'meta/val.json'), **split),
+                test=dict(json_path=str(rooms / 'meta/test.json'), **split),
             ),
             train=dict(
                 checkpoint_interval_unit='step',
@@ -77,3 +88,20 @@ def test_a_spec_infers_the_documented_arrays(
     assert arrays['panoptic_seg_2d'].shape == arrays['depth_2d'].shape == (60, 80)
     assert arrays['geometry_3d'].shape == arrays['panoptic_seg_3d'].shape == (64,) * 3
     assert (arrays['depth_2d'] > 0).all()
+
+
+def test_a_spec_evaluates_a_checkpoint(
+    spec: Callable[[int], list[str]], trained: dict[int, Path], tmp_path: Path
+):
+    assert main(['evaluate', *spec(2), f'evaluate.checkpoint={trained[2]}']) == 0
+    (scores,) = (tmp_path / 'results' / 'evaluate').glob('*/*.json')
+    names = json.loads(scores.read_text())
+    assert {'reconstruction/PRQ', 'image/PQ', 'depth/abs_rel'} <= set(names)
+
+
+def test_two_processes_train_a_spec(spec: Callable[[int], list[str]], tmp_path: Path):
+    overrides = ['train.num_gpus=2', 'train.optim.max_steps=1']
+    assert main(['train', *spec(1), *overrides]) == 0
+    (checkpoint,) = (tmp_path / 'results' / 'train').glob('iter_*.pth')
+    # Two images, one for each process: one step.
+    assert checkpoint.name == 'iter_1.pth'

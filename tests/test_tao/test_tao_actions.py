@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,44 +22,90 @@ from mmp3d.structures import (
     VolumeData,
 )
 from mmp3d.tao import Spec, SpecError, convert
-from mmp3d.tao.__main__ import main
-from mmp3d.tao.actions import find_images, inference, launch_command, results_folder
+from mmp3d.tao.__main__ import main, run_together
+from mmp3d.tao.actions import find_images, inference, launches, results_folder, share
 from mmp3d.tao.checkpoints import check_converted
 from mmp3d.tao.outputs import write_tao_outputs
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch):
-    for name in ('LOCAL_RANK', 'NODE_RANK', 'MASTER_ADDR', 'MASTER_PORT'):
+    names = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'NODE_RANK')
+    for name in (*names, 'MASTER_ADDR', 'MASTER_PORT'):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
     return monkeypatch
 
 
-def test_several_gpus_start_several_processes(environment):
+def test_several_gpus_start_processes_that_talk(environment):
     spec = Spec({'train.num_gpus': 1, 'train.gpu_ids': [2, 5]})
     arguments = ['train', '-e', 'spec.yaml']
-    command, added = launch_command(convert(spec, 'evaluate'), arguments) or (
-        None,
-        None,
-    )
-    assert command is None
+    assert launches(convert(spec, 'evaluate'), arguments) == []
     environment.setenv('NODE_RANK', '1')
     given = {
         **spec.given,
         'train.num_nodes': 3,
         'train.optim.lr_scheduler': 'WarmupPoly',
     }
-    command, added = launch_command(convert(Spec(given)), arguments)
-    assert '--nproc_per_node=2' in command and '--nnodes=3' in command
-    assert '--node_rank=1' in command
-    assert command[-5:] == ['-m', 'mmp3d.tao', *arguments]
-    assert added == {'CUDA_VISIBLE_DEVICES': '2,5'}
+    (launch,) = launches(convert(Spec(given)), arguments)
+    assert '--nproc_per_node=2' in launch.command and '--nnodes=3' in launch.command
+    assert '--node_rank=1' in launch.command
+    assert launch.command[-5:] == ['-m', 'mmp3d.tao', *arguments]
+    assert launch.environment == {'CUDA_VISIBLE_DEVICES': '2,5'}
+
+
+def test_inference_starts_processes_that_share_the_images(environment, tmp_path: Path):
+    environment.setenv('NODE_RANK', '1')
+    spec = Spec({'inference.num_gpus': 2, 'inference.num_nodes': 2})
+    found = launches(convert(spec, 'inference'), ['inference', '-e', 's.yaml'])
+    assert [x.command[1:] for x in found] == [
+        ['-m', 'mmp3d.tao', 'inference', '-e', 's.yaml']
+    ] * 2
+    ranks = [(x.environment['RANK'], x.environment['LOCAL_RANK']) for x in found]
+    assert ranks == [('2', '0'), ('3', '1')]
+    assert all(x.environment['WORLD_SIZE'] == '4' for x in found)
+
+
+def test_a_machine_of_several_that_works_alone_takes_all_images(environment):
+    images = [Path(f'{i}.png') for i in range(5)]
+    environment.setenv('WORLD_SIZE', '2')  # as orchestrators set it
+    environment.setenv('RANK', '1')
+    assert share(images) == images
+    environment.setenv('LOCAL_RANK', '0')
+    assert share(images) == images[1::2]
+
+
+def test_the_first_exit_code_counts_and_nobody_is_stopped(tmp_path: Path):
+    commands = [
+        (
+            [
+                sys.executable,
+                '-c',
+                f"open('{tmp_path}/{n}', 'w'); raise SystemExit({n})",
+            ],
+            {},
+        )
+        for n in (0, 3, 1)
+    ]
+    assert run_together(commands) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['0', '1', '3']
+
+
+def test_sigterm_is_passed_on(tmp_path: Path):
+    wait = (
+        'import os, signal, sys, time\n'
+        'signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n'
+        'os.kill(os.getppid(), signal.SIGTERM)\n'
+        'time.sleep(60)\n'
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    assert run_together([([sys.executable, '-c', wait], {})]) == 75
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_one_gpu_is_chosen_in_this_process(environment):
     spec = Spec({'evaluate.gpu_ids': [3]})
-    assert launch_command(convert(spec, 'evaluate'), []) is None
+    assert launches(convert(spec, 'evaluate'), []) == []
     assert os.environ['CUDA_VISIBLE_DEVICES'] == '3'
 
 
