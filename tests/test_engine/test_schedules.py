@@ -48,7 +48,7 @@ def test_multi_step_drops_at_its_milestones():
     assert _rates([steps], 9) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize('name', ['poly_110k', 'poly_180k'])
+@pytest.mark.parametrize('name', ['poly_110k', 'poly_120k', 'poly_180k'])
 def test_published_schedules_end_with_the_run(name: str):
     cfg = Config.fromfile(SCHEDULES / f'{name}.py')
     (poly,) = cfg.param_scheduler
