@@ -211,7 +211,12 @@ def _digest(path: Path) -> dict[str, str | int]:
     }
 
 
-def _write(result: Conversion, source: Path, target: Path) -> None:
+def write_converted(result: Conversion, source: Path, target: Path) -> None:
+    """Write the weights and, beside them, ``OUT.json`` with their provenance.
+
+    Tensors are written one after the other. Those of a zip-based torch file or of
+    safetensors are mapped, so that the peak of memory is about the size of the file.
+    """
     if target.suffix == '.pth':
         with atomic_write(target) as temporary:
             torch.save({'state_dict': result.state}, temporary)
@@ -255,7 +260,7 @@ def main(arguments: list[str] | None = None) -> None:
     print(result.report())
     if result.problems:
         sys.exit(f'{options.source}: not converted, {options.target} was not written')
-    _write(result, options.source, options.target)
+    write_converted(result, options.source, options.target)
     print(f'written: {options.target} and {options.target}.json')
 
 

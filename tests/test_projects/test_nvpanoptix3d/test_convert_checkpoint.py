@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from golden import FOLDER
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
-from mmp3d.fileio import read_checkpoint
+from mmp3d.fileio import read_checkpoint, write_safetensors
+from mmp3d.registry import MODELS
 from projects.NvPanoptix3D.tools.convert_checkpoint import (
     ROOT,
     ConversionError,
@@ -17,6 +20,7 @@ from projects.NvPanoptix3D.tools.convert_checkpoint import (
     expected_shapes,
     main,
     recognise,
+    write_converted,
 )
 
 CONFIG = ROOT / 'configs' / 'nvpanoptix3d' / 'nvpanoptix3d_vggt-l_{}.py'
@@ -117,6 +121,82 @@ def test_the_tool_converts_files_both_ways(tmp_path, monkeypatch, capsys, suffix
     main([str(ours), str(back), '--reverse'])
     for key, tensor in read_checkpoint(back).items():
         assert torch.equal(tensor, state[key]), key
+
+
+@pytest.mark.parametrize('name', ['model.pt', 'model.safetensors'])
+def test_the_tool_takes_both_files_of_vggt(tmp_path, monkeypatch, capsys, name):
+    state = _small(_inventory('A_vggt1b_keys.json', ''))
+    if name.endswith('.pt'):
+        torch.save(state, tmp_path / name)
+    else:
+        write_safetensors(tmp_path / name, state, {})
+    expected = {n: tuple(t.shape) for n, t in convert(state, None).state.items()}
+    expected['panoptic_head.extra'] = (4,)
+    module = sys.modules[convert.__module__]
+    monkeypatch.setattr(module, 'expected_shapes', lambda config: expected)
+    main([str(tmp_path / name), str(tmp_path / 'ours.safetensors')])
+    printed = capsys.readouterr().out
+    assert 'recognised as: VGGT' in printed
+    assert '(point maps follow from depth and intrinsics)' in printed
+    assert '(nothing is tracked in single images)' in printed
+    assert 'not in such a file: 1 tensors of ours' in printed
+    written = read_checkpoint(tmp_path / 'ours.safetensors')
+    token = 'aggregator.camera_token'
+    assert torch.equal(written[f'backbone.{token}'], state[token])
+    with pytest.raises(SystemExit, match='expects weights of ours'):
+        main([str(tmp_path / name), str(tmp_path / 'x.pth'), '--reverse'])
+
+
+@pytest.mark.parametrize('stage', [1, 2])
+def test_a_real_model_goes_there_and_back(tmp_path, capsys, stage):
+    name = f'nvpanoptix3d_tiny_stage{stage}_synthrooms.py'
+    config = ROOT / 'configs' / 'nvpanoptix3d' / name
+    init_default_scope('mmp3d')
+    model = MODELS.build(Config.fromfile(config).model)
+    ours = model.state_dict()
+    write_safetensors(tmp_path / 'ours.safetensors', ours, {})
+    theirs, back = tmp_path / 'theirs.pth', tmp_path / 'back.safetensors'
+    main([str(tmp_path / 'ours.safetensors'), str(theirs), '--reverse'])
+    main([str(theirs), str(back), '--config', str(config)])
+    assert f'recognised as: NVIDIA stage {stage}' in capsys.readouterr().out
+    found = read_checkpoint(back)
+    assert set(found) == set(ours)
+    for name, tensor in ours.items():
+        assert torch.equal(found[name], tensor), name
+
+
+@pytest.mark.skipif(
+    not Path('/proc/self/clear_refs').exists(), reason='needs /proc of Linux'
+)
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_conversion_takes_little_more_memory_than_the_file(tmp_path, suffix):
+    large = 'model.backbone.aggregator.frame_blocks.'
+    inventory = {
+        name: entry
+        for name, entry in _inventory('A_stage2_front3d_keys.json', 'model.').items()
+        if name.startswith(('model.completion', *(f'{large}{i}.' for i in (0, 1, 2))))
+    }
+    state = {n: torch.ones(shape, dtype=d) for n, (shape, d) in inventory.items()}
+    source = tmp_path / f'theirs{suffix}'
+    if suffix == '.pth':
+        torch.save({'state_dict': state}, source)
+    else:
+        write_safetensors(source, state, {})
+    del state
+    size = source.stat().st_size
+    assert size > 180e6
+    before = _memory('VmRSS')
+    Path('/proc/self/clear_refs').write_text('5')  # resets the peak
+    target = tmp_path / 'ours.safetensors'
+    write_converted(convert(read_checkpoint(source), expected=None), source, target)
+    assert _memory('VmHWM') - before <= 1.3 * size
+    assert target.stat().st_size == pytest.approx(size, rel=0.01)
+
+
+def _memory(name):
+    lines = Path('/proc/self/status').read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f'{name}:'))
+    return int(line.split()[1]) * 1024
 
 
 def test_anything_unexplained_is_an_error(tmp_path, monkeypatch, capsys):
