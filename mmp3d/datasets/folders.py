@@ -9,22 +9,29 @@ from mmengine import Config
 
 from mmp3d.datasets.front3d import Front3DDataset
 from mmp3d.datasets.matterport3d import Matterport3DDataset
+from mmp3d.datasets.reconstruction_dataset import ReconstructionDataset
 from mmp3d.fileio import CorruptFileError, read_index, read_npz
 
 SPLITS = ('train', 'val', 'test')
-_FRONT3D_FILES = (
+FRONT3D_LOADERS = (
     {'type': 'LoadReconstructionImage'},
     {'type': 'LoadDepthMap'},
     {'type': 'LoadPanopticMaps'},
     {'type': 'LoadVolumes'},
     {'type': 'LoadFrustumMask'},
 )
-_MATTERPORT3D_FILES = (
-    *_FRONT3D_FILES[:3],
+MATTERPORT3D_LOADERS = (
+    *FRONT3D_LOADERS[:3],
     {'type': 'LoadVolumes', 'stored_flipped': False},
     {'type': 'LoadFrustumMask', 'stored_flipped': False, 'stored_inverted': True},
     {'type': 'LoadRoomMask'},
 )
+
+
+def loaders_of(dataset_type: type[ReconstructionDataset]) -> tuple[dict, ...]:
+    """The pipeline steps that read every file of a dataset as it is stored."""
+    is_matterport = issubclass(dataset_type, Matterport3DDataset)
+    return MATTERPORT3D_LOADERS if is_matterport else FRONT3D_LOADERS
 
 
 def configs_of_folder(root: Path, splits: Sequence[str] = SPLITS) -> list[dict]:
@@ -42,7 +49,7 @@ def configs_of_folder(root: Path, splits: Sequence[str] = SPLITS) -> list[dict]:
         'label_space': 'matterport3d' if is_matterport else 'front3d',
         'grid': _grid_of_first_volume(dataset, root, present),
         'frustum_mask_file': mask if (root / mask).is_file() else None,
-        'pipeline': _MATTERPORT3D_FILES if is_matterport else _FRONT3D_FILES,
+        'pipeline': loaders_of(dataset),
     }
     return [{**common, 'ann_file': index} for index in indices]
 

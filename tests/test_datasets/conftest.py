@@ -1,4 +1,4 @@
-"""A dataset of two tiny images in the 3D-Front layout."""
+"""Datasets of two tiny images, in the layouts of 3D-Front and Matterport3D."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from mmp3d.fileio import IndexRecord, write_exr, write_image, write_index, write_npz
+from mmp3d.fileio import (
+    IndexRecord,
+    write_exr,
+    write_gray16,
+    write_image,
+    write_index,
+    write_npy,
+    write_npz,
+)
 
 SIZE = (24, 32)
 DIMS = (16, 8, 24)
@@ -34,6 +43,45 @@ def tiny_root(tmp_path) -> Path:
         write_index(root / 'meta' / f'{split}.json', records)
     for record in records:
         _write_sample(root / 'data' / 'room', record.image_id)
+    return root
+
+
+@pytest.fixture
+def matterport_root(tmp_path) -> Path:
+    """Two images in the Matterport3D layout, with a camera each."""
+    root = tmp_path / 'matterport'
+    ids = ('ab12_1_4', 'ab12_2_0')
+    records = [IndexRecord('scene', name, *SIZE) for name in ids]
+    write_index(root / 'meta' / 'train.json', records)
+    rng = np.random.default_rng(0)
+    for i, name in enumerate(ids):
+        angle, rotation = name.split('_')[1:]
+        view = f'{angle}_{rotation}'
+        folder = root / 'data' / 'scene'
+        pixels = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        write_image(folder / f'ab12_i{view}.jpg', pixels)
+        maps = np.zeros((*SIZE, 2), np.int16)
+        maps[:6, :, 0], maps[18:, :, 0] = 10, 12
+        maps[8:16, 4:12] = 2, 5
+        write_npz(folder / f'ab12_segmap{view}.mapped.npz', data=maps)
+        K = np.eye(4, dtype=np.float32)
+        K[0, 0], K[1, 1], K[0, 2], K[1, 2] = 250 + i, 260, 159.5, 119.5
+        write_npy(folder / f'ab12_intrinsics_{angle}.npy', K.reshape(-1))
+        distance = rng.uniform(-15, 15, DIMS).astype(np.float16)
+        outside = rng.random(DIMS) < 0.5
+        write_npz(folder / f'ab12_geometry{view}.npz', data=distance, mask=outside)
+        labels = np.zeros((2, *DIMS), np.uint8)
+        labels[:, 3, 2, 9], labels[0, :, 7] = (2, 5), 12
+        write_npz(folder / f'ab12_segmentation{view}.mapped.npz', data=labels)
+        write_npz(folder / f'ab12_weighting{view}.npz', data=np.ones(DIMS))
+        units = np.full(SIZE, 8000, np.uint16)
+        units[0, :4] = 1599, 1600, 24000, 24001
+        write_gray16(root / 'depth_gen' / 'scene' / f'ab12_d{view}.png', units)
+        room = np.zeros(SIZE, np.uint8)
+        room[1::2, 1::4] = 7
+        path = root / 'room_mask' / 'scene' / f'ab12_rm{view}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(room).save(path)
     return root
 
 

@@ -1,7 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from mmengine import Config
+
+from mmp3d.datasets.folders import MATTERPORT3D_LOADERS
 from mmp3d.fileio import read_image
+from mmp3d.registry import DATASETS
 from tools.analysis import browse_dataset
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+RUNNABLE = sorted(CONFIGS.glob('*/*_stage*_*.py'))
 
 PIPELINE = [
     {'type': 'LoadReconstructionImage'},
@@ -52,3 +62,30 @@ def test_panels_are_written(tiny_root, tmp_path, capsys):
     assert browse_dataset.main(arguments) == 1
     assert 'geometry_0001.npz' in capsys.readouterr().err
     assert browse_dataset.main([*arguments, '--no-3d']) == 0
+
+
+def test_files_that_a_config_does_not_read_are_read_as_the_dataset_stores_them():
+    pipeline = [{'type': 'LoadReconstructionImage'}, {'type': 'LoadRoomMask'}]
+    pipeline += [{'type': 'MakePlaneRoomMask'}, {'type': 'PackReconstructionInputs'}]
+    drawn = browse_dataset.pipeline_to_draw(pipeline, True, MATTERPORT3D_LOADERS)
+    steps = {step['type']: step for step in drawn}
+    assert steps['LoadVolumes']['stored_flipped'] is False
+    assert steps['LoadFrustumMask']['stored_inverted'] is True
+    assert 'LoadRoomMask' not in steps and 'MakePlaneRoomMask' not in steps
+
+
+@pytest.mark.parametrize('path', RUNNABLE, ids=lambda path: path.stem)
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_every_config_can_be_browsed(path, split, tiny_root, matterport_root):
+    settings = Config.fromfile(path)[f'{split}_dataloader']['dataset']
+    is_matterport = settings.type == 'Matterport3DDataset'
+    settings.update(
+        data_root=str(matterport_root if is_matterport else tiny_root),
+        ann_file='meta/train.json',
+        grid=dict(dims=(16, 8, 24), voxel_size=0.25),
+    )
+    for with_3d in (True, False):
+        pipeline = browse_dataset.drawn_pipeline(settings, with_3d)
+        sample = DATASETS.build({**settings, 'pipeline': pipeline})[0]['data_samples']
+        assert ('gt_volume' in sample) == with_3d
+        assert 'gt_depth_map' in sample

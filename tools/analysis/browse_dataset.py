@@ -20,9 +20,13 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import mmp3d.datasets  # noqa: F401  registers
+from mmp3d.datasets.folders import FRONT3D_LOADERS, loaders_of
 from mmp3d.fileio import CorruptFileError, write_image
 from mmp3d.registry import DATASETS
 from mmp3d.visualization import sample_panel
+
+# Targets that no panel shows; some need files that would then have to be read.
+_UNSEEN = ('PlaneOccupancyTarget', 'MakePlaneDepth', 'MakePlaneRoomMask')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -44,23 +48,36 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def pipeline_to_draw(pipeline: Sequence[dict], with_3d: bool) -> list[dict]:
-    """Change a pipeline so that it loads all that a panel shows, and only that."""
-    own = {step['type']: step for step in pipeline}
-    names = ('LoadReconstructionImage', 'LoadDepthMap', 'LoadPanopticMaps')
-    loaders = [own.get(name, {'type': name}) for name in names]
+def pipeline_to_draw(
+    pipeline: Sequence[dict], with_3d: bool, files: Sequence[dict] = FRONT3D_LOADERS
+) -> list[dict]:
+    """Change a pipeline so that it loads all that a panel shows, and only that.
+
+    Args:
+        pipeline: Of the config.
+        with_3d: Whether the panel shows volumes.
+        files: How the files of the dataset are read that ``pipeline`` does not read.
+    """
+    steps = {step['type']: step for step in (*files, *pipeline)}
+    names = ['LoadReconstructionImage', 'LoadDepthMap', 'LoadPanopticMaps']
     if with_3d:
-        volumes = own.get('LoadVolumes', {'type': 'LoadVolumes'})
-        loaders.append({**volumes, 'volumes': ('geometry', 'segmentation')})
-        loaders.append(own.get('LoadFrustumMask', {'type': 'LoadFrustumMask'}))
+        names += ['LoadVolumes', 'LoadFrustumMask']
+        drawn = ('geometry', 'segmentation')
+        steps['LoadVolumes'] = {**steps['LoadVolumes'], 'volumes': drawn}
     pack = 'PackReconstructionInputs'
     changes = [
         step
         for step in pipeline
-        if not step['type'].startswith('Load')
-        and step['type'] not in ('PlaneOccupancyTarget', pack)
+        if not step['type'].startswith('Load') and step['type'] not in (*_UNSEEN, pack)
     ]
+    loaders = [steps[name] for name in names]
     return [*loaders, *changes, {'type': pack, 'with_3d': with_3d}]
+
+
+def drawn_pipeline(settings: dict, with_3d: bool) -> list[dict]:
+    """Change the pipeline of a dataset's settings, see ``pipeline_to_draw``."""
+    files = loaders_of(DATASETS.get(settings['type']))
+    return pipeline_to_draw(settings['pipeline'], with_3d, files)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     config = Config.fromfile(args.config)
     settings = config[f'{args.split}_dataloader']['dataset']
-    pipeline = pipeline_to_draw(settings['pipeline'], not args.no_3d)
+    pipeline = drawn_pipeline(settings, not args.no_3d)
     try:
         dataset = DATASETS.build({**settings, 'pipeline': pipeline})
         stop = min(args.first + args.number, len(dataset))

@@ -14,7 +14,7 @@ from mmp3d.registry import HOOKS
 
 def check_checkpoint_keys(
     model: nn.Module, state: dict[str, Tensor], may_be_missing: Sequence[str] = ()
-) -> None:
+) -> frozenset[str]:
     """Raise unless a state dict fits a model completely.
 
     Args:
@@ -22,15 +22,18 @@ def check_checkpoint_keys(
         state: The weights.
         may_be_missing: Names of sub-modules that the checkpoint may lack as a whole.
 
+    Returns:
+        Which of them it does lack.
+
     Raises:
         ValueError: If keys are missing, unexpected, or of another shape.
     """
     own = model.state_dict()
-    absent = {
+    absent = frozenset(
         name
         for name in may_be_missing
         if not any(key.startswith(f'{name}.') for key in state)
-    }
+    )
     missing = [
         key
         for key in own
@@ -63,6 +66,7 @@ def check_checkpoint_keys(
             f'the checkpoint does not fit {type(model).__name__}: '
             f'{"; ".join(problems)}.{hint}'
         )
+    return absent
 
 
 @HOOKS.register_module()
@@ -74,13 +78,15 @@ class CheckpointKeysHook(Hook):
 
     Args:
         may_be_missing: Names of sub-modules that a checkpoint may lack as a whole:
-            stage 2 starts from a checkpoint without ``frustum_branch``.
+            the training of stage 2 starts from one without ``frustum_branch``. A test
+            of such a checkpoint is refused: it would measure random weights.
     """
 
     priority = 'VERY_HIGH'
 
     def __init__(self, may_be_missing: Sequence[str] = ()) -> None:
         self.may_be_missing = tuple(may_be_missing)
+        self.random_parts: frozenset[str] = frozenset()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check the keys.
@@ -89,6 +95,24 @@ class CheckpointKeysHook(Hook):
             ValueError: If they do not fit the model.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        check_checkpoint_keys(
+        self.random_parts = check_checkpoint_keys(
             model, checkpoint.get('state_dict', checkpoint), self.may_be_missing
         )
+
+    def after_train(self, runner: Runner) -> None:
+        """Nothing is random any more."""
+        self.random_parts = frozenset()
+
+    def before_test(self, runner: Runner) -> None:
+        """Refuse to test what was never trained.
+
+        Raises:
+            ValueError: If the checkpoint lacked a part.
+        """
+        if self.random_parts:
+            raise ValueError(
+                f'the checkpoint {runner._load_from} has no weights of '
+                f'{sorted(self.random_parts)}, so a test would measure random ones (a '
+                'stage-1 checkpoint with a stage-2 config?). Give the checkpoint of a '
+                'run of this config, or the config of the checkpoint.'
+            )
