@@ -45,6 +45,13 @@ def parse_args() -> argparse.Namespace:
         '(keeps the aspect ratio)',
     )
     parser.add_argument(
+        '--size',
+        choices=('model', 'original'),
+        default='model',
+        help='size of the 2D files and of the K that is written: that at which the '
+        'model works, or that of the image',
+    )
+    parser.add_argument(
         '--device', help='cpu, cuda, ...; default: a GPU if there is one'
     )
     return parser.parse_args()
@@ -92,18 +99,28 @@ def folder_names(images: list[Path]) -> list[str]:
     return names
 
 
+def is_distorted(before: tuple[int, int], after: tuple[int, int]) -> bool:
+    """Whether a resize changed the aspect ratio by more than a tenth."""
+    change = (before[0] / before[1]) / (after[0] / after[1])
+    return max(change, 1 / change) > 1.1
+
+
 def main() -> int:
     """Reconstruct every image; one that cannot be used is reported and skipped."""
     args = parse_args()
-    from mmp3d.apis import PanopticReconstructionInferencer, write_results
-    from mmp3d.fileio import CorruptFileError
+    from mmp3d.apis import (
+        PanopticReconstructionInferencer,
+        at_original_size,
+        write_results,
+    )
+    from mmp3d.fileio import CorruptFileError, read_image
     from mmp3d.geometry import UnknownCameraError
 
     images = find_images(args.images)
     infer = PanopticReconstructionInferencer(
         args.config, args.checkpoint, args.device, args.camera, args.fit
     )
-    failures = []
+    failures, num_distorted = [], 0
     progress = tqdm(list(zip(images, folder_names(images), strict=True)), unit='image')
     for path, name in progress:
         progress.set_postfix_str(path.name)
@@ -114,9 +131,19 @@ def main() -> int:
             failures.append(path)
             progress.write(f'skipped: {error}')
             continue
-        image = packed['inputs']['img'].permute(1, 2, 0).numpy()
+        if args.fit == 'stretch':
+            num_distorted += is_distorted(sample.ori_shape, sample.img_shape)
+        if args.size == 'original':
+            sample, image = at_original_size(sample), read_image(path)
+        else:
+            image = packed['inputs']['img'].permute(1, 2, 0).numpy()
         write_results(sample, image, Path(args.out) / name)
     print(f'{len(images) - len(failures)} of {len(images)} images -> {args.out}')
+    if num_distorted:
+        print(
+            f'{num_distorted} images have another aspect ratio than the model and were '
+            'stretched, as the published system does; --fit pad keeps it.'
+        )
     for path in failures:
         print(f'failed: {path}')
     return 1 if failures else 0

@@ -35,8 +35,9 @@ def write_results(
     2D files: ``panoptic_2d.png`` (colours), ``panoptic_2d_ids.png`` (16 bit, 0 = void),
     ``depth.png`` (colours), ``depth.exr`` (z-depth in metres), ``panel.png``.
     ``result.json``: what the ids mean, the camera and where it comes from, the grid.
-    All 2D files have the size at which the model works, ``image_size``, padding cut
-    off; ``K`` is in their pixels.
+    All 2D files have the size of the predictions, ``image_size``: that at which the
+    model works, padding cut off, or that of the file after ``at_original_size``. ``K``
+    is in their pixels.
 
     With a 3D prediction also ``volumes.npz`` and two meshes, ``mesh.glb`` coloured by
     class and ``mesh_instances.glb`` by instance. The arrays of ``volumes.npz`` are over

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from PIL import ExifTags, Image
 
 from mmp3d.apis import PanopticReconstructionInferencer, write_results
-from mmp3d.fileio import read_exr, read_image, read_npz
+from mmp3d.fileio import read_exr, read_gray16, read_image, read_npz
 from mmp3d.geometry import UnknownCameraError, frustum_mask
 from tools import infer as tool
 
@@ -141,15 +141,30 @@ def test_the_tool_skips_images_that_tell_no_camera(
     Image.fromarray(_grey(40, 30)).save(photos / 'told.jpg', exif=exif)
     Image.fromarray(_grey(40, 30)).save(photos / 'untold.png')
     files = ['stage1.py', 'weights.pth', 'photos']
-    options = ['--camera', 'exif', '--fit', 'pad', '--device', 'cpu']
-    options += ['--out', str(tmp_path / 'out')]
-    arguments = ['infer.py', *(str(tmp_path / name) for name in files), *options]
-    monkeypatch.setattr(sys, 'argv', arguments)
+    paths = [str(tmp_path / name) for name in files]
+    options = ['--camera', 'exif', '--device', 'cpu', '--out', str(tmp_path / 'out')]
+    monkeypatch.setattr(sys, 'argv', ['infer.py', *paths, *options, '--fit', 'pad'])
     assert tool.main() == 1
-    assert '1 of 2 images' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert '1 of 2 images' in printed and 'stretched' not in printed
     assert not (tmp_path / 'out' / 'untold').exists()
     result = json.loads((tmp_path / 'out' / 'told' / 'result.json').read_text())
     assert result['intrinsics_source'] == 'exif'
     assert result['image_size'] == [240, 180]
     focal = 26 / 43.266615 * 50 * 6  # six times as large as the file
     assert result['K'][0][0] == pytest.approx(focal, rel=1e-6)
+
+    # Stretched, and brought back to the size of the file: the same field of view.
+    monkeypatch.setattr(
+        sys, 'argv', ['infer.py', *paths, *options, '--size', 'original']
+    )
+    assert tool.main() == 1
+    assert '1 images have another aspect ratio' in capsys.readouterr().out
+    folder = tmp_path / 'out' / 'told'
+    result = json.loads((folder / 'result.json').read_text())
+    assert result['image_size'] == result['original_image_size'] == [40, 30]
+    assert read_exr(folder / 'depth.exr').shape == (40, 30)
+    assert read_gray16(folder / 'panoptic_2d_ids.png').shape == (40, 30)
+    np.testing.assert_allclose(
+        result['K'], [[focal / 6, 0, 14.95], [0, focal / 6, 19.9], [0, 0, 1]], rtol=0.01
+    )
