@@ -17,6 +17,7 @@ import torch
 
 import mmp3d.registry  # noqa: F401  lets torch load the run's log buffers
 from mmp3d import __version__
+from mmp3d.engine.checkpoint_loading import load_local_checkpoint
 from mmp3d.fileio import write_json, write_safetensors
 
 
@@ -53,7 +54,12 @@ def halve(tensor: torch.Tensor) -> torch.Tensor:
 def main() -> None:
     """Write the weights and ``OUT.json``."""
     args = parse_args()
-    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=True)
+    checkpoint = load_local_checkpoint(str(args.checkpoint))
+    if 'meta' not in checkpoint:
+        raise ValueError(
+            f'{args.checkpoint} holds no record of its run; expected a .pth that a '
+            'runner wrote, not bare weights.'
+        )
     state = checkpoint['state_dict']
     if args.half:
         state = {name: halve(tensor) for name, tensor in state.items()}

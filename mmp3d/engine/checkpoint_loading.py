@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 
 import torch
@@ -37,11 +38,19 @@ def load_local_checkpoint(filename: str, map_location: str | None = None) -> dic
         return torch.load(path, map_location=map_location or 'cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(
-            f'{path} cannot be loaded safely: {str(error).splitlines()[0]} Expected '
-            'weights written by a runner of this project or a .safetensors file. For '
-            'published weights run projects/NvPanoptix3D/tools/convert_checkpoint.py '
-            'first; files that need code to be run are refused.'
+            f'{path} cannot be loaded safely: {_reason(error)}. Expected weights '
+            'written by a runner of this project or a .safetensors file. For '
+            'published weights run '
+            'projects/NvPanoptix3D/tools/convert_checkpoint.py first; files that need '
+            'code to be run are refused.'
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    foreign = re.search(r'GLOBAL (\S+)', str(error))
+    if foreign:
+        return f'it would run foreign code ({foreign.group(1)})'
+    return str(error).splitlines()[0] if str(error) else 'it ends too early'
 
 
 CheckpointLoader.register_scheme(prefixes='', loader=load_local_checkpoint, force=True)
