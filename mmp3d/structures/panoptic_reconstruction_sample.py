@@ -31,6 +31,11 @@ class PanopticReconstructionSample(BaseDataElement):
     - ``gt_volume``: ``tudf`` float32, ``semantic`` uint8, ``instance_ids`` int32,
       ``weights`` float32, all ``X Y Z``.
 
+    Known of the image beforehand, where a dataset has it:
+
+    - ``room_map``: ``mask`` bool ``1 H W``, the pixels of the room that the camera
+      stands in; the depth of stage 1 is 0 elsewhere.
+
     Predictions:
 
     - ``pred_panoptic_seg``: ``PanopticSegmentation`` over ``H W`` (``img_shape``).
@@ -48,6 +53,7 @@ class PanopticReconstructionSample(BaseDataElement):
     gt_plane_occupancy: PixelData
     gt_panoptic_seg: PixelData
     gt_volume: VolumeData
+    room_map: PixelData
     pred_panoptic_seg: PanopticSegmentation
     pred_depth_map: PixelData
     pred_plane_panoptic_seg: PanopticSegmentation

@@ -109,6 +109,16 @@ def test_a_sample_carries_everything(root, grid):
     assert inputs['room_mask'].tolist() == [[True, False] * 8] * 12
 
 
+def test_the_room_is_known_to_stage_1_only(root, grid):
+    assert 'room_map' not in _build(root, grid)[0]['data_samples']
+    steps = [PIPELINE[0], {'type': 'LoadRoomMask'}]
+    steps += [{'type': 'PackReconstructionInputs', 'with_3d': False}]
+    packed = _build(root, grid, pipeline=steps)[0]
+    assert packed['data_samples'].room_map.mask.shape == (1, *SIZE)
+    assert packed['data_samples'].room_map.mask[0, 1].tolist() == [0, 1, 0, 0] * 8
+    assert 'room_mask' not in packed['inputs']
+
+
 def test_the_index_of_uni3d_is_read(root, grid):
     (root / 'meta' / 'train.json').rename(root / 'meta' / 'train_3d.json')
     assert len(_build(root, grid)) == 2

@@ -165,6 +165,16 @@ def test_depth_errors_are_averaged_over_images():
     np.testing.assert_allclose(metrics['depth/delta_1.25'], 50)
 
 
+def test_depth_of_other_rooms_does_not_count():
+    sample = perfect_sample()
+    room = torch.ones(1, 20, 30, dtype=torch.bool)
+    room[:, :, 12:] = False
+    sample.pred_depth_map.depth = sample.pred_depth_map.depth * room
+    assert _evaluate(DepthError(), [sample])['depth/abs_rel'] > 0.3
+    sample.room_map = PixelData(mask=room)
+    assert _evaluate(DepthError(), [sample])['depth/abs_rel'] == 0
+
+
 def test_without_any_depth_the_error_is_infinite():
     sample = perfect_sample()
     sample.gt_depth_map.depth = torch.zeros(1, 20, 30)

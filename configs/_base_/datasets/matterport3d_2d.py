@@ -37,6 +37,7 @@ __test_pipeline = [
         png_units_per_metre=4000,
     ),
     dict(type='LoadPanopticMaps'),
+    dict(type='LoadRoomMask'),  # cuts the predicted depth to the room
     dict(type='PackReconstructionInputs', with_3d=False),
 ]
 

@@ -23,6 +23,7 @@ __test_pipeline = [
     dict(type='LoadReconstructionImage'),
     dict(type='LoadDepthMap', valid_range=(0.4, 6.0)),  # metres
     dict(type='LoadPanopticMaps'),
+    dict(type='LoadRoomMask'),  # cuts the predicted depth to the room
     dict(type='PackReconstructionInputs', with_3d=False),
 ]
 train_dataloader = dict(

@@ -30,7 +30,8 @@ class PackReconstructionInputs(BaseTransform):
 
     ``inputs``: ``img`` (uint8 3 H W), ``K`` (float64 3 3), ``frustum_mask`` (bool
     X Y Z) in 3D, ``room_mask`` (bool h w) if loaded. ``data_samples``: a
-    ``PanopticReconstructionSample`` with every ground-truth field that there is.
+    ``PanopticReconstructionSample`` with every ground-truth field that there is; in 2D
+    also ``room_map``, if loaded.
 
     Args:
         with_3d: Pack volumes and frustum mask. A 2D pipeline that reads them only to
@@ -81,6 +82,9 @@ class PackReconstructionInputs(BaseTransform):
             )
         if self.with_3d:
             self._add_volume(sample, results)
+        elif 'gt_room_map' in results:
+            # In 3D the published system cuts the lifting to the room, not the depth.
+            sample.room_map = PixelData(mask=_tensor(results['gt_room_map'])[None])
         return sample
 
     def _add_volume(self, sample: PanopticReconstructionSample, results: dict) -> None:

@@ -22,7 +22,8 @@ class DepthError(BaseMetric):
     and the share is 0: no evidence is no merit.
 
     Reads ``pred_depth_map.depth``, ``gt_depth_map.depth`` and, unless ``depth_range``
-    is given, the range of the sample's grid.
+    is given, the range of the sample's grid. Where a sample has a ``room_map``, pixels
+    of other rooms do not count.
 
     Args:
         depth_range: Nearest and farthest true depth in metres that count; ``None``: the
@@ -49,13 +50,12 @@ class DepthError(BaseMetric):
         """Sum up each sample; what is kept is four numbers per image."""
         for sample in data_samples:
             depth_range = self.depth_range or sample['grid'].depth_range
-            self.results.append(
-                depth_errors(
-                    read_field(sample, 'pred_depth_map', 'depth')[0],
-                    read_field(sample, 'gt_depth_map', 'depth')[0],
-                    depth_range,
-                )
-            )
+            predicted = read_field(sample, 'pred_depth_map', 'depth')[0]
+            true = read_field(sample, 'gt_depth_map', 'depth')[0]
+            if 'room_map' in sample:
+                # No depth is predicted of other rooms.
+                true = true * read_field(sample, 'room_map', 'mask')[0]
+            self.results.append(depth_errors(predicted, true, depth_range))
 
     def compute_metrics(self, results: list[DepthErrorSums]) -> dict[str, float]:
         """Average over the images and log one line."""
