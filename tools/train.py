@@ -22,6 +22,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
     parser.add_argument(
+        '--sync_bn',
+        choices=['none', 'torch', 'mmcv'],
+        default='none',
+        help="convert the host's batch norms; ours see the global batch without it",
+    )
+    parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate by batch'
     )
     parser.add_argument(
@@ -59,6 +65,8 @@ def main() -> None:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     elif args.amp:
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'
+    if args.sync_bn != 'none':
+        cfg.sync_bn = args.sync_bn
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise KeyError(
