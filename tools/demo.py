@@ -189,7 +189,7 @@ def main() -> None:
     run(
         'tools/dataset_converters/make_synthrooms.py',
         *('--out', data, '--train', sizes.train, '--val', 1, '--test', sizes.test),
-        *('--seed', 7, '--grid', 128, '--workers', args.workers),
+        *('--seed', 7, '--grid', 64, '--workers', args.workers),
     )
 
     steps.begin('train stage 1')

@@ -2,7 +2,7 @@
 
 Example:
     python tools/dataset_converters/make_synthrooms.py --out data/synthrooms \
-        --train 1000 --val 100 --test 100 --grid 128 --workers 2
+        --train 1000 --val 100 --test 100 --grid 64 --workers 2
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--voxel-size',
         type=float,
-        help='metres; default: the grid spans 7.68 m, so 3 cm at 256 and 6 cm at 128',
+        help='metres; default: the grid spans 7.68 m, so 3 cm at 256 and 12 cm at 64',
     )
     parser.add_argument(
         '--layout', choices=sorted(LAYOUTS), default='front3d', help='of the files'

@@ -2,7 +2,7 @@
 _base_ = './matterport3d_2d.py'
 __dataset = dict(
     data_root='data/synthmatterport',
-    grid=dict(dims=(128, 128, 128), voxel_size=0.06),  # metres
+    grid=dict(dims=(64, 64, 64), voxel_size=0.12),  # metres
 )
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),
@@ -15,7 +15,7 @@ __train_pipeline = [
     dict(type='MakePlaneDepth', plane_size=(60, 80)),
     dict(type='MakeInstanceTargets', min_instance_pixels=200),
     dict(
-        type='PlaneOccupancyTarget', num_planes=50, plane_size=(60, 80), band=6.0
+        type='PlaneOccupancyTarget', num_planes=50, plane_size=(60, 80), band=3.0
     ),  # voxels; 36 cm as published
     dict(type='PackReconstructionInputs', with_3d=False),
 ]

@@ -2,7 +2,7 @@
 _base_ = './matterport3d_3d.py'
 __dataset = dict(
     data_root='data/synthmatterport',
-    grid=dict(dims=(128, 128, 128), voxel_size=0.06),  # metres
+    grid=dict(dims=(64, 64, 64), voxel_size=0.12),  # metres
 )
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),

@@ -3,7 +3,7 @@ _base_ = './front3d_3d.py'
 __dataset = dict(
     data_root='data/synthrooms',
     label_space='synthrooms',
-    grid=dict(dims=(128, 128, 128), voxel_size=0.06),  # metres
+    grid=dict(dims=(64, 64, 64), voxel_size=0.12),  # metres
 )
 __train_pipeline = [
     dict(type='LoadReconstructionImage'),
