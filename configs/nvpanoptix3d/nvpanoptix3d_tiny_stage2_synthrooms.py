@@ -5,6 +5,6 @@ _base_ = [
     '../_base_/schedules/tiny_3d.py',
     '../_base_/default_runtime.py',
 ]
-load_from = 'work_dirs/nvpanoptix3d_tiny_stage1_synthrooms/iter_5000.pth'
+load_from = 'work_dirs/nvpanoptix3d_tiny_stage1_synthrooms/iter_6000.pth'
 custom_hooks = [dict(type='CheckpointKeysHook', may_be_missing=['frustum_branch'])]
 default_hooks = dict(checkpoint=dict(interval=100))

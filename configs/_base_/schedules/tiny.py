@@ -1,6 +1,6 @@
 # From scratch on two CPU cores. The length of a run is the config's: max_iters, and the
 # end of the second scheduler.
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=5000, val_interval=2500)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=6000, val_interval=2000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -12,5 +12,5 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=150, by_epoch=False),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=150, end=5000, by_epoch=False),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=150, end=6000, by_epoch=False),
 ]
