@@ -6,6 +6,7 @@ May import ``geometry``, ``fileio``, ``structures`` and below. Start reading at
 
 from mmp3d.datasets.transforms.colour import DistortColours
 from mmp3d.datasets.transforms.formatting import PackReconstructionInputs
+from mmp3d.datasets.transforms.free_image import LoadFreeImage
 from mmp3d.datasets.transforms.geometric import (
     RandomCropReconstruction,
     RandomFlipReconstruction,
@@ -13,18 +14,16 @@ from mmp3d.datasets.transforms.geometric import (
 )
 from mmp3d.datasets.transforms.loading import (
     LoadDepthMap,
-    LoadFreeImage,
-    LoadFrustumMask,
     LoadPanopticMaps,
     LoadReconstructionImage,
     LoadRoomMask,
-    LoadVolumes,
 )
 from mmp3d.datasets.transforms.targets import (
     MakeInstanceTargets,
     MakePlaneDepth,
     MakePlaneRoomMask,
 )
+from mmp3d.datasets.transforms.volume_loading import LoadFrustumMask, LoadVolumes
 
 __all__ = [
     'DistortColours',
