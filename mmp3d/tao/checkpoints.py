@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import safe_open
-
 from mmp3d.fileio import read_checkpoint
 from mmp3d.tao.spec import SpecError
 
@@ -28,17 +26,11 @@ def check_converted(key: str, path: str | Path) -> None:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'{key}: no checkpoint at {path}')
-    names = [name.removeprefix('model.') for name in _names(path)]
+    # Tensors stay on disk.
+    names = [name.removeprefix('model.') for name in read_checkpoint(path)]
     if any(name.startswith(_PUBLISHED) for name in names):
         target = path.with_suffix('.safetensors').name
         raise SpecError(
             f'{key}: {path} holds published weights. Convert them once: '
             f'python {_CONVERTER} {path} {target}, and give {target}'
         )
-
-
-def _names(path: Path) -> list[str]:
-    if path.suffix == '.safetensors':
-        with safe_open(path, framework='pt') as file:
-            return list(file.keys())
-    return list(read_checkpoint(path))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -44,12 +45,8 @@ from projects.NvPanoptix3D.nvpanoptix3d.checkpoint_keys import (  # noqa: E402
 Shapes = Mapping[str, tuple[int, ...]]
 
 STAGE_1, STAGE_2, VGGT, OURS = 'NVIDIA stage 1', 'NVIDIA stage 2', 'VGGT', 'ours'
-_CONFIGS = {
-    STAGE_1: 'configs/nvpanoptix3d/nvpanoptix3d_vggt-l_stage1_front3d.py',
-    STAGE_2: 'configs/nvpanoptix3d/nvpanoptix3d_vggt-l_stage2_front3d.py',
-    VGGT: 'configs/nvpanoptix3d/nvpanoptix3d_vggt-l_stage1_front3d.py',
-    OURS: 'configs/nvpanoptix3d/nvpanoptix3d_vggt-l_stage2_front3d.py',
-}
+# Wrappers of trainers and compilers around the model.
+_WRAPPERS = re.compile(r'^(?:(?:model|module|_orig_mod)\.)+')
 # What Meta's file holds of our model; the rest starts from random numbers.
 _VGGT_PARTS = ('backbone.aggregator.', 'backbone.camera_head.', 'backbone.depth_head.')
 # Parts that a config may switch off.
@@ -114,7 +111,7 @@ def recognise(state: Mapping[str, Tensor]) -> str:
     Raises:
         ConversionError: If it is nothing that can be converted.
     """
-    names = {name.removeprefix('model.') for name in state}
+    names = {bare_name(name) for name in state}
     for kind, prefix in (
         (STAGE_2, 'completion.'),
         (STAGE_1, 'sem_seg_head.'),
@@ -127,6 +124,21 @@ def recognise(state: Mapping[str, Tensor]) -> str:
         "neither NVIDIA's NVPanoptix3D nor Meta's VGGT nor ours: the first names are "
         f'{sorted(state)[:5]}'
     )
+
+
+def bare_name(name: str) -> str:
+    """Take the wrappers' prefixes off, such as ``model.`` of Lightning."""
+    return _WRAPPERS.sub('', name)
+
+
+def default_config(state: Mapping[str, Tensor]) -> Path:
+    """Name the config of the full-size model that published weights are for."""
+    name = 'stage1_front3d'
+    if recognise(state) == STAGE_2:
+        # Only 3D-Front's model decodes coarse inputs, too.
+        coarse = any('completion.feature_adapters.' in name for name in state)
+        name = 'stage2_front3d' if coarse else 'stage2_matterport3d'
+    return ROOT / 'configs' / 'nvpanoptix3d' / f'nvpanoptix3d_vggt-l_{name}.py'
 
 
 def convert(state: Mapping[str, Tensor], expected: Shapes | None) -> Conversion:
@@ -144,11 +156,11 @@ def convert(state: Mapping[str, Tensor], expected: Shapes | None) -> Conversion:
         raise ConversionError('these weights are ours already; --reverse converts back')
     result = Conversion(kind)
     for name, tensor in state.items():
-        if name.startswith('criterion.'):
+        bare = bare_name(name)
+        if bare.startswith('criterion.'):
             result.dropped[name] = 'class weights of the loss, which the config gives'
             continue
-        # Only the wrapper's own prefix goes; a file without it is taken as it is.
-        result.add(name, tensor, to_ours({name.removeprefix('model.'): tensor}))
+        result.add(name, tensor, to_ours({bare: tensor}))
     if expected is not None:
         _compare(result, expected)
     return result
@@ -245,7 +257,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('target', type=Path, metavar='OUT')
     parser.add_argument('--reverse', action='store_true', help='from ours to NVIDIA')
     parser.add_argument(
-        '--config', type=Path, help='compare with this model (default: full size)'
+        '--config',
+        type=Path,
+        help='compare with this model (default: full size, the one that fits)',
     )
     options = parser.parse_args(arguments)
     try:
@@ -253,7 +267,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.reverse:
             result = convert_back(state)
         else:
-            config = options.config or ROOT / _CONFIGS[recognise(state)]
+            config = options.config or default_config(state)
             result = convert(state, expected_shapes(config))
     except (OSError, ValueError) as error:
         sys.exit(str(error))

@@ -17,6 +17,7 @@ from projects.NvPanoptix3D.tools.convert_checkpoint import (
     ConversionError,
     convert,
     convert_back,
+    default_config,
     expected_shapes,
     main,
     recognise,
@@ -71,6 +72,28 @@ def test_every_published_tensor_is_accounted_for_at_full_size(name, prefix, conf
     sizes = {name: torch.Size(shape).numel() for name, (shape, _) in inventory.items()}
     taken = sum(tensor.numel() for tensor in result.state.values())
     assert taken == sum(sizes.values()) - sum(sizes[name] for name in result.dropped)
+
+
+def test_weights_of_matterport3d_have_no_coarse_inputs():
+    inventory = _inventory('A_stage2_front3d_keys.json', 'model.')
+    assert default_config(_on_meta(inventory)) == STAGE_2
+    state = {
+        name: tensor
+        for name, tensor in _on_meta(inventory).items()
+        if 'feature_adapters' not in name
+    }
+    config = default_config(state)
+    assert config.name == 'nvpanoptix3d_vggt-l_stage2_matterport3d.py'
+    assert convert(state, expected_shapes(config)).problems == []
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.', 'model.module.', 'model._orig_mod.'])
+def test_prefixes_of_wrappers_are_taken_off(prefix):
+    name = 'sem_seg_head.predictor.query_feat.weight'
+    state = {f'{prefix}{name}': torch.ones(2), 'criterion.empty_weight': torch.ones(3)}
+    result = convert(state, None)
+    assert list(result.state) == ['panoptic_head.decoder.query_content.weight']
+    assert list(result.dropped) == ['criterion.empty_weight']
 
 
 def test_a_vggt_file_fills_the_backbone_and_names_the_rest():
