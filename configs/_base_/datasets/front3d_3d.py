@@ -1,5 +1,6 @@
 # 3D-Front, images and volumes: stage 2.
 # To change the dataset in a config that inherits this one, change each dataloader.
+_base_ = './loaders.py'
 __dataset = dict(
     type='Front3DDataset',
     data_root='data/front3d',
@@ -33,38 +34,14 @@ __test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='ResumableInfiniteSampler', shuffle=True),
-    dataset=dict(**__dataset, ann_file='meta/train.json', pipeline=__train_pipeline),
+    batch_size=1, dataset=dict(**__dataset, pipeline=__train_pipeline)
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/val.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
-test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **__dataset, ann_file='meta/test.json', pipeline=__test_pipeline, test_mode=True
-    ),
-)
+val_dataloader = dict(dataset=dict(**__dataset, pipeline=__test_pipeline))
+test_dataloader = dict(dataset=dict(**__dataset, pipeline=__test_pipeline))
 
 val_evaluator = [
     dict(type='ImagePanopticQuality'),
     dict(type='DepthError'),
     dict(type='PanopticReconstructionQuality', iso=1.0),  # voxels
 ]
-test_evaluator = [
-    dict(type='ImagePanopticQuality'),
-    dict(type='DepthError'),
-    dict(type='PanopticReconstructionQuality', iso=1.0),  # voxels
-]
+test_evaluator = val_evaluator
