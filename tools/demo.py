@@ -48,7 +48,7 @@ class Sizes:
     images: int
 
 
-FULL = Sizes(train=80, test=12, iters=(300, 100), images=4)
+FULL = Sizes(train=100, test=16, iters=(400, 300), images=4)
 QUICK = Sizes(train=4, test=2, iters=(2, 2), images=1)
 
 
