@@ -119,3 +119,11 @@ def test_the_benchmark_measures_both_ways():
         cost = run_case(json.dumps({'name': name, 'threads': 1, 'arguments': size}))
         assert cost.seconds > 0
         assert cost.extra_mib >= 0
+
+
+def test_no_volume_per_query_is_ever_made():
+    size = {'grid': 128, 'voxels': 60_000, 'queries': 100}
+    task = {'name': 'panoptic3d_sparse', 'threads': 1, 'arguments': size}
+    cost = run_case(json.dumps(task), repeats=1)
+    dense_mib = 100 * 128**3 * 4 / 2**20
+    assert cost.extra_mib < dense_mib / 5
