@@ -36,7 +36,7 @@ class StopOnNonFiniteLossHook(Hook):
         Raises:
             FloatingPointError: If one is not finite; names the terms and the samples.
         """
-        values = {name: float(value) for name, value in outputs.items()}
+        values = {name: value.item() for name, value in outputs.items()}
         norm = runner.message_hub.log_scalars.get('train/grad_norm')
         if norm is not None and not isinstance(runner.optim_wrapper, AmpOptimWrapper):
             values['grad_norm'] = float(norm.current())
