@@ -21,6 +21,7 @@ from mmp3d.fileio import (
     CorruptFileError,
     SparseArray,
     check_array,
+    existing_file,
     load_cached,
     read_npz,
 )
@@ -199,8 +200,9 @@ class LoadFrustumMask(BaseTransform):
             results['frustum_mask'] = _computed_mask(K, results['img_shape'], grid)
         else:
             refuse_changed_view(results, type(self).__name__)
+            changed = existing_file(path).stat().st_mtime_ns  # a new file is read again
             settings = (self.stored_flipped, self.stored_inverted, self.cache_dir)
-            results['frustum_mask'] = _stored_mask(path, grid.dims, *settings)
+            results['frustum_mask'] = _stored_mask(path, changed, grid.dims, *settings)
         return results
 
 
@@ -214,6 +216,7 @@ def _computed_mask(
 @lru_cache(maxsize=2)
 def _stored_mask(
     path: Path,
+    changed: int,
     dims: tuple[int, int, int],
     flipped: bool,
     inverted: bool,
