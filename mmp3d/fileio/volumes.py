@@ -130,6 +130,14 @@ def _read_member(
     with archive.open(f'{key}.npy') as stream:
         array_shape, fortran, dtype = _read_header(path, stream)
         check_array(path, key, dtype, array_shape, ndim, kinds, shape)
+        num_bytes = math.prod(array_shape) * dtype.itemsize
+        in_archive = archive.getinfo(f'{key}.npy').file_size
+        if num_bytes > in_archive:  # before so much memory is asked for
+            raise CorruptFileError(
+                path,
+                f'{key!r} claims the shape {array_shape}, {num_bytes} bytes, and the '
+                f'archive has {in_archive} of them',
+            )
         values = np.empty(math.prod(array_shape), dtype)
         view = memoryview(values.view(np.uint8))
         filled = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import UInt8
-from mmengine.dist import master_only
 from mmengine.visualization import Visualizer
 
 from mmp3d.registry import VISUALIZERS
@@ -19,7 +18,6 @@ class ReconstructionVisualizer(Visualizer):
     Constructed as mmengine's ``Visualizer``.
     """
 
-    @master_only
     def add_datasample(
         self,
         name: str,
@@ -32,6 +30,8 @@ class ReconstructionVisualizer(Visualizer):
         step: int = 0,
     ) -> UInt8[np.ndarray, 'R C 3']:
         """Draw a sample, give the picture to all backends, and return it.
+
+        Of several processes each gets its picture, and the first one's backends do.
 
         Args:
             name: Name under which the backends keep it.

@@ -124,6 +124,15 @@ def test_members_that_lie_about_their_size_are_refused(path):
         read_npz(path, 'data')
 
 
+def test_a_header_that_claims_too_much_asks_for_no_memory(path):
+    stream = io.BytesIO()
+    header = dict(descr='<f8', fortran_order=False, shape=(2**20, 2**20, 8))
+    np.lib.format.write_array_header_1_0(stream, header)
+    _archive_of(path, stream.getvalue() + bytes(64))
+    with pytest.raises(CorruptFileError, match=r'claims the shape \(1048576, '):
+        read_npz(path, 'data')
+
+
 def test_nothing_is_not_written(path):
     with pytest.raises(ValueError, match='at least one array'):
         write_npz(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -17,7 +18,8 @@ from mmp3d.structures import PanopticReconstructionSample
 class ReconstructionVisualizationHook(Hook):
     """Write one panel per sample: image, depth, 2D panoptic, 3D scene.
 
-    Panels go to ``test_out_dir`` and to the backends of the runner's visualizer.
+    Panels go to ``test_out_dir``, those of every process, and to the backends of the
+    runner's visualizer, which are the first process's.
 
     Args:
         draw: Whether to draw at all.
@@ -41,7 +43,7 @@ class ReconstructionVisualizationHook(Hook):
         outputs: Sequence[PanopticReconstructionSample],
     ) -> None:
         """Draw the first sample of every n-th batch."""
-        if self.draw and batch_idx % self.interval == 0:
+        if self.draw and batch_idx % self.interval == 0 and is_main_process():
             self._draw(runner, outputs[:1], 'val', runner.iter)
 
     def after_test_iter(
@@ -52,7 +54,7 @@ class ReconstructionVisualizationHook(Hook):
         outputs: Sequence[PanopticReconstructionSample],
     ) -> None:
         """Draw all samples of the batch."""
-        if self.draw:
+        if self.draw and (self.test_out_dir or is_main_process()):
             self._draw(runner, outputs, 'test', batch_idx)
 
     def _draw(
