@@ -39,10 +39,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--fit',
-        choices=('stretch', 'pad'),
-        default='stretch',
-        help='how an image gets the size of the model: stretch (as published) or pad '
-        '(keeps the aspect ratio)',
+        choices=('auto', 'stretch', 'pad'),
+        default='auto',
+        help='how an image gets the size of the model: stretch (as published), pad '
+        '(keeps the aspect ratio), or auto: stretch where that distorts it by less '
+        'than a tenth',
     )
     parser.add_argument(
         '--size',
@@ -99,12 +100,6 @@ def folder_names(images: list[Path]) -> list[str]:
     return names
 
 
-def is_distorted(before: tuple[int, int], after: tuple[int, int]) -> bool:
-    """Whether a resize changed the aspect ratio by more than a tenth."""
-    change = (before[0] / before[1]) / (after[0] / after[1])
-    return max(change, 1 / change) > 1.1
-
-
 def main() -> int:
     """Reconstruct every image; one that cannot be used is reported and skipped.
 
@@ -128,7 +123,7 @@ def main() -> int:
     except FileNotFoundError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    failures, num_distorted = [], 0
+    failures = []
     progress = tqdm(list(zip(images, folder_names(images), strict=True)), unit='image')
     for path, name in progress:
         progress.set_postfix_str(path.name)
@@ -139,19 +134,12 @@ def main() -> int:
             failures.append(path)
             progress.write(f'skipped: {error}')
             continue
-        if args.fit == 'stretch':
-            num_distorted += is_distorted(sample.ori_shape, sample.img_shape)
         if args.size == 'original':
             sample, image = at_original_size(sample), read_image(path)
         else:
             image = packed['inputs']['img'].permute(1, 2, 0).numpy()
         write_results(sample, image, Path(args.out) / name)
     print(f'{len(images) - len(failures)} of {len(images)} images -> {args.out}')
-    if num_distorted:
-        print(
-            f'{num_distorted} images have another aspect ratio than the model and were '
-            'stretched, as the published system does; --fit pad keeps it.'
-        )
     for path in failures:
         print(f'failed: {path}')
     return 1 if failures else 0

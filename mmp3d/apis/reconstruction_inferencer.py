@@ -9,8 +9,9 @@ from pathlib import Path
 import mmengine
 import numpy as np
 import torch
+from jaxtyping import Float
 from mmcv.transforms import BaseTransform, Compose
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
@@ -19,11 +20,13 @@ from mmp3d.datasets.transforms import (
     LoadFreeImage,
     LoadFrustumMask,
     PackReconstructionInputs,
+    ShortestEdgeResize,
 )
+from mmp3d.datasets.transforms.geometric import shortest_edge_size
 from mmp3d.engine.checkpoint_loading import load_local_checkpoint
 from mmp3d.engine.hooks.checkpoint_keys_hook import check_checkpoint_keys
-from mmp3d.geometry import UnknownCameraError
-from mmp3d.registry import DATASETS, INFERENCERS, MODELS
+from mmp3d.geometry import UnknownCameraError, scale_intrinsics
+from mmp3d.registry import DATASETS, INFERENCERS, MODELS, TRANSFORMS
 from mmp3d.structures import PanopticReconstructionSample
 
 Image = str | Path | np.ndarray
@@ -50,7 +53,8 @@ class PanopticReconstructionInferencer:
             'auto' asks a camera head only if a checkpoint was loaded. The choice is in
             ``intrinsics_source`` of the sample.
         fit: How an image of another aspect ratio is brought to the size of the model:
-            'stretch' (as published) or 'pad'.
+            'stretch' (as published), 'pad', or 'auto': 'pad' where stretching changes
+            the aspect ratio by more than a tenth.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
@@ -64,7 +68,7 @@ class PanopticReconstructionInferencer:
         checkpoint: str | Path | None = None,
         device: str | None = None,
         camera: str = 'auto',
-        fit: str = 'stretch',
+        fit: str = 'auto',
     ) -> None:
         if not isinstance(config, Config):
             if not Path(config).is_file():
@@ -89,7 +93,7 @@ class PanopticReconstructionInferencer:
 
     def _pipeline_steps(self, fit: str, camera_head: bool) -> list[BaseTransform]:
         dataset = self.cfg.test_dataloader.dataset
-        K, target_size = DATASETS.get(dataset.type).default_camera()
+        K, target_size = model_camera(dataset)
         return [
             LoadFreeImage(
                 target_size=target_size,
@@ -185,6 +189,27 @@ class PanopticReconstructionInferencer:
         if self.camera == 'camera_head':
             _check_cameras(samples)
         return [_to_cpu(sample) for sample in samples]
+
+
+def model_camera(
+    dataset: ConfigDict,
+) -> tuple[Float[np.ndarray, '3 3'], tuple[int, int]]:
+    """Give what a model is tested with: a camera and the (height, width) of images.
+
+    Args:
+        dataset: Config of the test dataset. Its ``target_size`` and the
+            ``ShortestEdgeResize`` of its pipeline count.
+
+    Returns:
+        K for images of unknown camera, in pixels of that size.
+    """
+    K, camera_size = DATASETS.get(dataset.type).default_camera()
+    size = tuple(dataset.get('target_size') or camera_size)
+    for step in dataset.get('pipeline', ()):
+        if step['type'] == ShortestEdgeResize.__name__:
+            resize = TRANSFORMS.build(step)
+            size = shortest_edge_size(size, resize.short_edges[0], resize.max_long_edge)
+    return scale_intrinsics(K, camera_size, size), size
 
 
 def intrinsics_matrix(intrinsics: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from mmp3d.datasets.front3d import Front3DDataset
 from mmp3d.datasets.reconstruction_dataset import ReconstructionDataset, SampleFiles
 from mmp3d.fileio import CorruptFileError, IndexRecord, read_npy, safe_join
 from mmp3d.geometry import scale_intrinsics
@@ -118,6 +119,14 @@ class Matterport3DDataset(ReconstructionDataset):
             intrinsics=folder / f'{name}_intrinsics_{image.angle}.npy',
             room_mask=root / 'room_mask' / scene / f'{name}_rm{view}.png',
         )
+
+    @staticmethod
+    def default_camera() -> tuple[Float64[np.ndarray, '3 3'], tuple[int, int]]:
+        """K for an image of unknown camera, and the (height, width) it is for.
+
+        There is no camera that all images share; as published, 3D-Front's is taken.
+        """
+        return Front3DDataset.default_camera()
 
     def intrinsics(self, record: IndexRecord) -> Float64[np.ndarray, '3 3']:
         """Read K, in pixels of the sample's files.

@@ -38,6 +38,13 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         help='a config of ours to lay the spec over, instead of the published model; '
         'keys that the spec leaves out keep its values',
     )
+    parser.add_argument(
+        '--camera',
+        choices=('auto', 'exif', 'camera_head', 'dataset'),
+        default='auto',
+        help="where inference has the intrinsics from, see docs/cameras.md; 'dataset' "
+        'is what TAO does',
+    )
     parser.add_argument('overrides', nargs='*', metavar='key=value')
     return parser.parse_intermixed_args(arguments)
 
@@ -67,18 +74,18 @@ def main(arguments: Sequence[str]) -> int:
         if launches:
             return run_together([(x.command, x.environment) for x in launches])
     try:
-        return _run(conversion)
+        return _run(conversion, args.camera)
     except (SpecError, CorruptFileError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return _EXIT_ERROR
 
 
-def _run(conversion: Conversion) -> int:
+def _run(conversion: Conversion, camera: str) -> int:
     from mmp3d.tao import actions
 
     action = conversion.draft.action
     if action == 'inference':
-        return _EXIT_ERROR if actions.inference(conversion) else 0
+        return _EXIT_ERROR if actions.inference(conversion, camera) else 0
     run = actions.train if action == 'train' else actions.evaluate
     run(conversion)
     return 0

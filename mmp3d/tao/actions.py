@@ -14,6 +14,7 @@ from mmengine.utils import import_modules_from_strings
 
 from mmp3d.apis import PanopticReconstructionInferencer, write_results
 from mmp3d.fileio import CorruptFileError
+from mmp3d.geometry import UnknownCameraError
 from mmp3d.tao.checkpoints import check_converted
 from mmp3d.tao.convert import Conversion
 from mmp3d.tao.outputs import write_tao_outputs
@@ -126,11 +127,18 @@ def evaluate(conversion: Conversion) -> dict[str, float]:
     return _runner(conversion).test()
 
 
-def inference(conversion: Conversion) -> int:
+def inference(
+    conversion: Conversion, camera: str = 'auto', fit: str = 'stretch'
+) -> int:
     """Reconstruct the images of a folder; several processes share them.
 
+    Args:
+        conversion: Says which images, and which checkpoint.
+        camera: As of ``PanopticReconstructionInferencer``.
+        fit: Likewise; TAO stretches all images.
+
     Returns:
-        The number of images that could not be read.
+        The number of images that could not be used.
 
     Raises:
         SpecError: If checkpoint or images are missing, or the first one has to be
@@ -140,18 +148,18 @@ def inference(conversion: Conversion) -> int:
     images = find_images(draft['inference.images_dir'])
     mine = share(images)
     infer = PanopticReconstructionInferencer(
-        conversion.config, _checkpoint(conversion), _device()
+        conversion.config, _checkpoint(conversion), _device(), camera, fit
     )
     folder = results_folder(conversion)
     failures = 0
     for path in mine:
         try:
             packed = infer.preprocess(path)
-        except CorruptFileError as error:
+            (sample,) = infer.forward([packed])
+        except (CorruptFileError, UnknownCameraError) as error:
             failures += 1
             print(f'skipped: {error}')
             continue
-        (sample,) = infer.forward([packed])
         out = folder / _folder_name(path, images)
         image = packed['inputs']['img'].permute(1, 2, 0).numpy()
         write_results(sample, image, out)

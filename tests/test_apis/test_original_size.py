@@ -14,7 +14,6 @@ from mmp3d.structures import (
     Segment,
     VolumeData,
 )
-from tools.infer import is_distorted
 
 K = np.array([[10.0, 0, 2.5], [0, 12.0, 1.5], [0, 0, 1]])
 
@@ -56,10 +55,3 @@ def test_files_may_be_smaller_than_the_model(size: tuple[int, int]):
     assert after.pred_panoptic_seg.ids.shape == size
     assert after.pred_panoptic_seg.ids.dtype == torch.int32
     assert after.pred_depth_map.depth.shape == (1, *size)
-
-
-def test_the_tool_knows_what_a_stretch_distorts():
-    assert is_distorted((640, 480), (240, 320))
-    assert is_distorted((200, 1000), (240, 320))
-    assert not is_distorted((480, 640), (240, 320))
-    assert not is_distorted((250, 320), (240, 320))

@@ -69,6 +69,24 @@ def test_stretching_gives_every_image_the_size_and_camera_of_the_dataset(size):
 
 
 @pytest.mark.parametrize(
+    ('size', 'fitted'),
+    [
+        ((480, 640), (240, 320)),
+        ((220, 320), (240, 320)),  # 9 % wider: stretched, as published
+        ((640, 480), (240, 180)),
+        ((214, 320), (214, 320)),
+        ((200, 1000), (64, 320)),
+    ],
+)
+def test_only_like_shapes_are_stretched_by_themselves(size, fitted):
+    results = _load(_grey(*size), fit='auto')
+    assert results['img_shape'] == fitted
+    assert ('pad_shape' in results) == (fitted != TARGET)
+    centre = [(fitted[1] - 1) / 2, (fitted[0] - 1) / 2]
+    np.testing.assert_allclose(results['K'][:2, 2], centre)
+
+
+@pytest.mark.parametrize(
     ('fit', 'expected'),
     [
         # 640 x 480 -> 240 x 320: a third of the width more, 3/8 of the height.

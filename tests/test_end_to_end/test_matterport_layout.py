@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 
+from mmp3d.apis import PanopticReconstructionInferencer
 from mmp3d.datasets.folders import configs_of_folder
 from mmp3d.evaluation import PanopticReconstructionQuality
 from mmp3d.evaluation.functional import volume_ground_truth
 from mmp3d.fileio import read_npz
-from mmp3d.registry import DATASETS, METRICS
+from mmp3d.models.detectors import ReconstructionDetector
+from mmp3d.registry import DATASETS, METRICS, MODELS
 from mmp3d.structures import FrustumGrid, PanopticSegmentation, Segment, VolumeData
 from mmp3d.testing.synth_rooms import MATTERPORT_LAYOUT, SynthRoomsSpec, make_dataset
 
@@ -70,3 +73,52 @@ def test_distances_are_signed_and_the_frustum_is_the_camera_s(matterport_rooms: 
     assert (distance < 0).any()
     assert (distance[invalid] == 12).all()
     assert info['K'][0, 0] == pytest.approx(277.128, abs=1e-3)
+
+
+def _built(stage: int, split: str, root: Path) -> tuple[ReconstructionDetector, dict]:
+    """A tiny model and one collated sample of a split's pipeline."""
+    path = CONFIGS / f'nvpanoptix3d_tiny_stage{stage}_synthmatterport.py'
+    cfg = Config.fromfile(path)
+    settings = cfg[f'{split}_dataloader'].dataset
+    settings.update(data_root=str(root), ann_file='meta/train.json')
+    settings.grid.merge(Config(GRID)._cfg_dict)
+    model = MODELS.build(cfg.model)
+    return model, pseudo_collate([DATASETS.build(settings)[0]])
+
+
+def test_stage_1_trains_and_sees_its_room_only(matterport_rooms: Path):
+    model, batch = _built(1, 'train', matterport_rooms)
+    losses = model.train()(**model.data_preprocessor(batch, True), mode='loss')
+    total, _ = model.parse_losses(losses)
+    assert torch.isfinite(total)
+    _, batch = _built(1, 'test', matterport_rooms)
+    room = batch['data_samples'][0].room_map
+    room.mask[:, :, 200:] = False  # a door to another room
+    with torch.no_grad():
+        (sample,) = model.eval().test_step(batch)
+    depth = sample.pred_depth_map.depth
+    assert (depth[room.mask] > 0).all() and (depth[~room.mask] == 0).all()
+
+
+def test_stage_2_trains_and_fills_its_room_only(matterport_rooms: Path):
+    model, batch = _built(2, 'train', matterport_rooms)
+    losses = model.train()(**model.data_preprocessor(batch, True), mode='loss')
+    total, _ = model.parse_losses(losses)
+    assert torch.isfinite(total)
+    _, batch = _built(2, 'test', matterport_rooms)
+    mask = batch['inputs']['frustum_mask'][0]
+    with torch.no_grad():
+        (sample,) = model.eval().test_step(batch)
+    assert (sample.pred_depth_map.depth > 0).all()  # not cut in stage 2, as published
+    assert sample.pred_volume.tudf.shape == (64, 64, 64)
+    assert (sample.pred_volume_seg.ids[~mask] == 0).all()
+
+
+def test_free_images_need_no_room_mask():
+    cfg = Config.fromfile(CONFIGS / 'nvpanoptix3d_tiny_stage2_synthmatterport.py')
+    cfg.test_dataloader.dataset.grid.merge(Config(GRID)._cfg_dict)
+    infer = PanopticReconstructionInferencer(cfg, device='cpu')
+    (sample,) = infer(np.full((60, 80, 3), 90, np.uint8))
+    assert sample.label_space.name == 'matterport3d'
+    assert (sample.intrinsics_source, sample.K[0, 0]) == ('dataset', 277.1281435)
+    assert sample.pred_volume.tudf.shape == (64, 64, 64)

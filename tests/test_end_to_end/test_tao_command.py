@@ -78,8 +78,11 @@ def test_a_spec_infers_the_documented_arrays(
         f'inference.checkpoint={trained[2]}',
         f'inference.images_dir={images}',
     ]
-    assert main(['inference', *spec(2), *overrides]) == 1  # one image is broken
+    arguments = [*spec(2), '--camera', 'dataset', *overrides]
+    assert main(['inference', *arguments]) == 1  # one image is broken
     folder = tmp_path / 'results' / 'inference' / 'good'
+    result = json.loads((folder / 'result.json').read_text())
+    assert result['intrinsics_source'] == 'dataset'
     assert (folder / 'panel.png').is_file()
     arrays = {
         name: read_npz(folder / 'tao_outputs.npz', name)

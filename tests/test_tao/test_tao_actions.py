@@ -13,7 +13,7 @@ import torch
 from mmengine.structures import PixelData
 from test_tao.spec_samples import sample, write_spec
 
-from mmp3d.fileio import read_npz, write_safetensors
+from mmp3d.fileio import CorruptFileError, read_npz, write_safetensors
 from mmp3d.structures import (
     LabelSpace,
     PanopticReconstructionSample,
@@ -133,6 +133,9 @@ def test_published_weights_get_the_command_that_converts_them(tmp_path: Path):
     check_converted('load', ours)
     with pytest.raises(FileNotFoundError, match=r'load: no checkpoint at'):
         check_converted('load', tmp_path / 'none.pth')
+    raw.rename(tmp_path / 'wrong.safetensors')
+    with pytest.raises(CorruptFileError, match='not a readable safetensors file'):
+        check_converted('load', tmp_path / 'wrong.safetensors')
 
 
 def test_images_are_the_pictures_of_a_folder(tmp_path: Path):

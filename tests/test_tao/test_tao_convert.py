@@ -105,6 +105,13 @@ def test_what_samples_say_arrives(name: str):
     assert (metric.iso, metric.downsample_factor) == ((2, 2) if matterport else (1, 1))
 
 
+@pytest.mark.parametrize('name', ['front3d_3d', 'matterport_3d'])
+def test_results_have_the_documented_shapes(name: str):
+    cfg = converted(name, action='inference').config
+    assert cfg.model.panoptic_head.plane_occupancy.plane_size == (120, 160)
+    assert cfg.test_dataloader.dataset.grid.dims == (256, 256, 256)
+
+
 def test_the_written_config_says_only_what_differs():
     text = converted('front3d_3d').text(CONFIGS / 'my.py')
     assert text.startswith('# Made from spec.yaml by tools/tao_spec.py.\n_base_ = ')

@@ -21,8 +21,8 @@ class LoadFreeImage(BaseTransform):
     """Read an image that belongs to no dataset, and give it a camera and a grid.
 
     Adds ``img``, ``ori_shape``, ``img_shape``, ``K``, ``intrinsics_source`` and what
-    else a dataset would; ``pad_shape`` with ``fit='pad'``. The grid is moved to where
-    the camera looks.
+    else a dataset would; ``pad_shape`` where the image will be padded. The grid is
+    moved to where the camera looks.
 
     The camera is that of ``results['K']``, in pixels of the image itself ('user').
     Where there is none: the focal length of the file's EXIF block with a central
@@ -38,7 +38,9 @@ class LoadFreeImage(BaseTransform):
             'stretch': resized whatever its aspect ratio, as the published system does.
             'pad': resized to fit inside, and padded by the data preprocessor. Both
             sides are then even, as stage 2 works at half of them, and the dataset's
-            camera keeps its focal length: it is taken to be cropped.
+            camera keeps its focal length: it is taken to be cropped. 'auto':
+            'stretch' where that changes the aspect ratio by less than a tenth, else
+            'pad'.
         camera: 'exif', 'camera_head' or 'dataset', or 'auto': the first of them that is
             to be had.
         camera_head: Whether the model predicts cameras.
@@ -54,7 +56,7 @@ class LoadFreeImage(BaseTransform):
         camera: str = 'auto',
         camera_head: bool = False,
     ) -> None:
-        check_choice('fit', fit, ('stretch', 'pad'))
+        check_choice('fit', fit, ('auto', 'stretch', 'pad'))
         check_choice('camera', camera, ('auto', 'exif', 'camera_head', 'dataset'))
         height, width = target_size
         self.target_size = (height, width)
@@ -98,12 +100,17 @@ class LoadFreeImage(BaseTransform):
             label_space=self.label_space,
             loss_weight=1.0,
         )
-        if self.fit == 'pad':
+        if self._pads(size):
             results['pad_shape'] = self.target_size
         return results
 
+    def _pads(self, size: tuple[int, int]) -> bool:
+        if self.fit == 'auto':
+            return is_distorted(size, self.target_size)
+        return self.fit == 'pad'
+
     def _fitted_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        if self.fit == 'stretch':
+        if not self._pads(size):
             return self.target_size
         scale = min(t / s for t, s in zip(self.target_size, size, strict=True))
         height, width = (max(2, 2 * round(scale * side / 2)) for side in size)
@@ -133,3 +140,14 @@ class LoadFreeImage(BaseTransform):
         )
         K = geometry.crop_intrinsics(self.K, top, left)
         return K, 'camera_head' if predicted else 'dataset'
+
+
+def is_distorted(before: tuple[int, int], after: tuple[int, int]) -> bool:
+    """Whether a resize changes the aspect ratio by more than a tenth.
+
+    Args:
+        before: (height, width).
+        after: (height, width).
+    """
+    change = (before[0] / before[1]) / (after[0] / after[1])
+    return max(change, 1 / change) > 1.1
