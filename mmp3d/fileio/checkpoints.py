@@ -36,6 +36,9 @@ _BOOKKEEPING = (
     'typing.',
 )
 
+# Under what trainers store the weights.
+_WRAPPERS = ('state_dict', 'model')
+
 _SAFETENSORS_NAMES = {
     torch.float64: 'F64',
     torch.float32: 'F32',
@@ -63,10 +66,11 @@ class _Inert:
 def read_checkpoint(path: PathLike) -> dict[str, Tensor]:
     """Read the weights of a checkpoint: safetensors, or a file of ``torch.save``.
 
-    Wrappers of Lightning and mmengine (``state_dict``) are taken off; names are not
-    changed. No object of the file is ever executed: a file that names code outside the
-    usual bookkeeping of trainers is refused. Tensors of zip-based torch files stay
-    mapped to the file, so reading costs no memory until they are used.
+    Wrappers of Lightning and mmengine (``state_dict``) and of Detectron2 (``model``)
+    are taken off; names are not changed. No object of the file is ever executed: a file
+    that names code outside the usual bookkeeping of trainers is refused. Tensors of
+    zip-based torch files and of safetensors stay mapped to the file, so reading costs
+    no memory until they are used.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -178,8 +182,10 @@ def _state_dict(path: Path, content: object) -> dict[str, Tensor]:
             'encrypted by NVIDIA TAO (it holds state_dict_encrypted)',
             'Save it without an encryption key in TAO first, then convert it.',
         )
-    if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):
-        content = content['state_dict']
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
     if not isinstance(content, Mapping):
         raise CorruptFileError(
             path, f'expected a state dict, found a {type(content).__name__}'

@@ -112,6 +112,14 @@ def recognise(state: Mapping[str, Tensor]) -> str:
         ConversionError: If it is nothing that can be converted.
     """
     names = {bare_name(name) for name in state}
+    if any(
+        name.startswith('completion.') and name.endswith('kernel') for name in names
+    ):
+        raise ConversionError(
+            "these weights are Uni-3D's, which fit no model here: its backbone is a "
+            'ResNet-50, and its sparse norms have weights; see '
+            'docs/coming_from_uni3d.md'
+        )
     for kind, prefix in (
         (STAGE_2, 'completion.'),
         (STAGE_1, 'sem_seg_head.'),

@@ -269,5 +269,9 @@ def test_other_files_are_refused(tmp_path):
     torch.save({'state_dict_encrypted': b'123'}, tmp_path / 'theirs.pth')
     with pytest.raises(SystemExit, match='encrypted by NVIDIA TAO'):
         main([str(tmp_path / 'theirs.pth'), str(tmp_path / 'ours.safetensors')])
+    kernel = {'completion.level_encoders.0.0.conv1.kernel': torch.ones(2)}
+    torch.save({'model': kernel, 'iteration': 3}, tmp_path / 'theirs.pth')
+    with pytest.raises(SystemExit, match=r"Uni-3D's, which fit no model here"):
+        main([str(tmp_path / 'theirs.pth'), str(tmp_path / 'ours.safetensors')])
     with pytest.raises(SystemExit, match='nothing is there'):
         main([str(tmp_path / 'missing.pth'), str(tmp_path / 'ours.safetensors')])
