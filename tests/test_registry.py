@@ -7,6 +7,7 @@ import logging
 import pytest
 from mmengine import registry as root
 from mmengine.registry import Registry
+from mmengine.utils import import_modules_from_strings
 
 from mmp3d import registry as ours
 
@@ -34,3 +35,32 @@ def test_host_types_stay_reachable():
         ('TRANSFORMS', 'mmdet.PhotoMetricDistortion'),
     ):
         assert getattr(ours, name).get(type_name).__name__ == type_name.split('.')[-1]
+
+
+def test_the_names_a_user_would_look_for_are_registered():
+    import_modules_from_strings(
+        [
+            'mmp3d.apis',
+            'mmp3d.datasets',
+            'mmp3d.engine',
+            'mmp3d.evaluation',
+            'mmp3d.models',
+            'mmp3d.visualization',
+            'projects.NvPanoptix3D.nvpanoptix3d',
+        ]
+    )
+    wanted = {
+        'MODELS': 'NvPanoptix3D VGGT MSDeformAttnPixelDecoder PanopticDepthHead '
+        'FrustumBranch SurfaceLifting OccupancyLifting FrustumDecoder DPTHead '
+        'ReconstructionDataPreprocessor',
+        'DATASETS': 'Front3DDataset Matterport3DDataset',
+        'METRICS': 'PanopticReconstructionQuality ImagePanopticQuality DepthError',
+        'HOOKS': 'CheckpointKeysHook ReconstructionVisualizationHook',
+        'VISUALIZERS': 'ReconstructionVisualizer',
+        'INFERENCERS': 'PanopticReconstructionInferencer',
+    }
+    for registry, names in wanted.items():
+        for name in names.split():
+            found = getattr(ours, registry).get(name)
+            assert found is not None, f'{registry} has no {name}'
+            assert found.__module__.split('.')[0] in ('mmp3d', 'projects')

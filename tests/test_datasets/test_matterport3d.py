@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from mmp3d.datasets import FileChecks, Matterport3DDataset, dataset_type
 from mmp3d.datasets.matterport3d import MatterportImage
@@ -17,7 +16,6 @@ from mmp3d.fileio import (
     IndexRecord,
     read_npz,
     write_gray16,
-    write_image,
     write_index,
     write_npy,
     write_npz,
@@ -45,42 +43,8 @@ PIPELINE = [
 
 
 @pytest.fixture
-def root(tmp_path) -> Path:
-    """Two images of one position; their camera files differ from 3D-Front's."""
-    root = tmp_path / 'matterport'
-    ids = ('ab12_1_4', 'ab12_2_0')
-    records = [IndexRecord('scene', name, *SIZE) for name in ids]
-    write_index(root / 'meta' / 'train.json', records)
-    rng = np.random.default_rng(0)
-    for i, name in enumerate(ids):
-        angle, rotation = name.split('_')[1:]
-        view = f'{angle}_{rotation}'
-        folder = root / 'data' / 'scene'
-        pixels = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-        write_image(folder / f'ab12_i{view}.jpg', pixels)
-        maps = np.zeros((*SIZE, 2), np.int16)
-        maps[:6, :, 0], maps[18:, :, 0] = 10, 12
-        maps[8:16, 4:12] = 2, 5
-        write_npz(folder / f'ab12_segmap{view}.mapped.npz', data=maps)
-        K = np.eye(4, dtype=np.float32)
-        K[0, 0], K[1, 1], K[0, 2], K[1, 2] = 250 + i, 260, 159.5, 119.5
-        write_npy(folder / f'ab12_intrinsics_{angle}.npy', K.reshape(-1))
-        distance = rng.uniform(-15, 15, DIMS).astype(np.float16)
-        outside = rng.random(DIMS) < 0.5
-        write_npz(folder / f'ab12_geometry{view}.npz', data=distance, mask=outside)
-        labels = np.zeros((2, *DIMS), np.uint8)
-        labels[:, 3, 2, 9], labels[0, :, 7] = (2, 5), 12
-        write_npz(folder / f'ab12_segmentation{view}.mapped.npz', data=labels)
-        write_npz(folder / f'ab12_weighting{view}.npz', data=np.ones(DIMS))
-        units = np.full(SIZE, 8000, np.uint16)
-        units[0, :4] = 1599, 1600, 24000, 24001
-        write_gray16(root / 'depth_gen' / 'scene' / f'ab12_d{view}.png', units)
-        room = np.zeros(SIZE, np.uint8)
-        room[1::2, 1::4] = 7
-        path = root / 'room_mask' / 'scene' / f'ab12_rm{view}.png'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(room).save(path)
-    return root
+def root(matterport_root: Path) -> Path:
+    return matterport_root
 
 
 def _build(root: Path, grid: dict, **changes) -> Matterport3DDataset:
