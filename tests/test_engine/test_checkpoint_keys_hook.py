@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
+from mmengine.runner import Runner
 from torch import nn
 
 from mmp3d.engine.hooks.checkpoint_keys_hook import (
@@ -40,7 +39,8 @@ def test_stage_2_weights_do_not_fit_a_stage_1_model():
 
 def test_a_part_without_weights_is_trained_but_not_tested():
     hook = CheckpointKeysHook(may_be_missing=['frustum'])
-    runner = SimpleNamespace(model=_model('a', 'frustum'), _load_from='stage1.pth')
+    runner = Runner.__new__(Runner)
+    runner.model, runner._load_from = _model('a', 'frustum'), 'stage1.pth'
     hook.after_load_checkpoint(runner, {'state_dict': _model('a').state_dict()})
     with pytest.raises(
         ValueError, match=r"stage1\.pth has no weights of \['frustum'\]"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import Runner
 from mmengine.structures import PixelData
 
 from mmp3d.engine.hooks import ReconstructionVisualizationHook
@@ -32,11 +32,14 @@ def outputs(tmp_path: Path) -> list[PanopticReconstructionSample]:
 
 
 @pytest.fixture
-def runner(tmp_path: Path) -> SimpleNamespace:
-    visualizer = ReconstructionVisualizer(
+def runner(tmp_path: Path) -> Runner:
+    """A runner that only has a visualizer, in iteration 0."""
+    runner = Runner.__new__(Runner)
+    runner.visualizer = ReconstructionVisualizer(
         'hook', vis_backends=[dict(type='LocalVisBackend')], save_dir=str(tmp_path)
     )
-    return SimpleNamespace(visualizer=visualizer, iter=7)
+    runner._train_loop = None
+    return runner
 
 
 def _names(folder: Path) -> list[str]:
@@ -56,7 +59,7 @@ def test_validation_draws_the_first_sample_of_some_batches(runner, outputs, tmp_
     hook = ReconstructionVisualizationHook(draw=True, interval=2)
     for batch in range(3):
         hook.after_val_iter(runner, batch, {}, outputs)
-    assert _names(tmp_path / 'vis_data') == ['val_room_0_7.png']  # of iteration 7
+    assert _names(tmp_path / 'vis_data') == ['val_room_0_0.png']
     ReconstructionVisualizationHook().after_val_iter(runner, 0, {}, outputs[1:])
     assert len(_names(tmp_path / 'vis_data')) == 1
 
