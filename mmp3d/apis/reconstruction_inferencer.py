@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -149,15 +149,6 @@ class PanopticReconstructionInferencer:
             for _, alike in groupby(packed, key=lambda p: p['data_samples'].grid):
                 samples += self.forward(list(alike))
         return samples
-
-    def iterate(
-        self,
-        images: Sequence[Image],
-        intrinsics: Sequence[float] | np.ndarray | None = None,
-    ) -> Iterator[PanopticReconstructionSample]:
-        """Reconstruct images one by one, as they are asked for."""
-        for image in images:
-            yield from self(image, intrinsics)
 
     def preprocess(
         self, image: Image, intrinsics: Sequence[float] | np.ndarray | None = None

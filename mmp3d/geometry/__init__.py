@@ -27,12 +27,7 @@ from mmp3d.geometry.frustum import (
     voxel_axes,
     voxel_points,
 )
-from mmp3d.geometry.rigid import (
-    apply_matrix,
-    invert_rigid,
-    rotation_from_quaternion,
-    transform_points,
-)
+from mmp3d.geometry.matrices import apply_matrix
 
 __all__ = [
     'CameraToGrid',
@@ -48,12 +43,9 @@ __all__ = [
     'frustum_mask',
     'image_centre',
     'intrinsics_from_pose_encoding',
-    'invert_rigid',
     'is_plausible_pose_encoding',
     'project_points',
-    'rotation_from_quaternion',
     'scale_intrinsics',
-    'transform_points',
     'unproject_depth',
     'visible_voxels',
     'voxel_axes',

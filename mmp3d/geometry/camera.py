@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mmp3d.geometry.rigid import apply_matrix
+from mmp3d.geometry.matrices import apply_matrix
 from mmp3d.structures import PLAUSIBLE_FIELD_OF_VIEW
 
 Intrinsics = Float[Tensor | np.ndarray, '*B n n']

@@ -11,23 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def truncate_distance(
-    distance: Float[Tensor, '*domain'], truncation: float
-) -> Float[Tensor, '*domain']:
-    """Make a signed or unsigned distance field unsigned and truncated.
-
-    Args:
-        distance: Distance to the nearest surface in voxels.
-        truncation: Largest value of the result, in voxels.
-    """
-    return distance.abs().clamp_(max=truncation)
-
-
-def surface_mask(tudf: Float[Tensor, '*domain'], iso: float) -> Bool[Tensor, '*domain']:
-    """Find the voxels nearer than ``iso`` voxels to a surface (strictly)."""
-    return tudf.abs() < iso
-
-
 def coarse_occupancy(
     tudf: Float[Tensor, 'B X Y Z'], stride: int, threshold: float
 ) -> Bool[Tensor, 'B x y z']:

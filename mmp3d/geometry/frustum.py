@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mmp3d.geometry.rigid import apply_matrix
+from mmp3d.geometry.matrices import apply_matrix
 from mmp3d.structures import FrustumGrid
 
 

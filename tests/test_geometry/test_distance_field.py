@@ -9,21 +9,7 @@ from mmp3d.geometry.distance_field import (
     coarse_weights,
     instance_masks,
     instance_masks_at_stride,
-    surface_mask,
-    truncate_distance,
 )
-
-
-def test_truncated_distance_is_unsigned_and_leaves_its_argument():
-    signed = torch.tensor([-20.0, -3.0, 0.0, 5.0, 12.5])
-    kept = signed.clone()
-    assert truncate_distance(signed, 12.0).tolist() == [12.0, 3.0, 0.0, 5.0, 12.0]
-    assert torch.equal(signed, kept)
-
-
-def test_surface_is_strictly_below_the_iso_value():
-    tudf = torch.tensor([0.0, 0.99, 1.0, -0.5])
-    assert surface_mask(tudf, 1.0).tolist() == [True, True, False, True]
 
 
 def test_coarse_cells_sample_with_aligned_corners():
