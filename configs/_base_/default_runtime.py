@@ -13,7 +13,7 @@ custom_imports = dict(
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
         type='WholeCheckpointHook', by_epoch=False, interval=3000, max_keep_ckpts=3
