@@ -179,7 +179,8 @@ def check_compiler() -> None:
 def install_torch() -> None:
     """Install torch; say so where it is not the build that was meant."""
     build_tools = str(ROOT / 'requirements' / 'build.txt')
-    pip('install', '-q', TORCH_PIN, '-r', build_tools)
+    # Upgraded: a CPU build that the index has since counts as newer than a CUDA one.
+    pip('install', '-q', '--upgrade', TORCH_PIN, '-r', build_tools)
     if CUDA:
         # Only beside a CUDA torch: the wheel cannot be imported on a CPU build.
         pip('install', '-q', '--no-deps', f'torchvision=={TORCHVISION}')
@@ -192,7 +193,7 @@ def install_torch() -> None:
         say(
             'your package index offers torch with CUDA only: it works on a CPU, but '
             'takes 5 GB more. With PIP_EXTRA_INDEX_URL set to the index of CPU builds '
-            'that pytorch.org names, `make repair` takes the small one.'
+            "that PyTorch's installation page names, `make repair` takes the small one."
         )
 
 
