@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmp3d.models.layers.sizes import image_size
+from mmp3d.utils import without_autocast
 
 
 def resize_grid(
@@ -33,16 +33,10 @@ def resize_grid(
         torch.tensor(bicubic_matrix(have, want), device=values.device)
         for have, want in ((have_rows, size[0]), (have_columns, size[1]))
     )
-    with _without_autocast(values.device):
+    with without_autocast(values.device):
         resized = torch.einsum('hH,HWC->hWC', rows, values.float())
         resized = torch.einsum('wW,hWC->hwC', columns, resized)
     return resized.to(values.dtype)
-
-
-def _without_autocast(device: torch.device) -> AbstractContextManager:
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()
 
 
 @lru_cache(maxsize=64)

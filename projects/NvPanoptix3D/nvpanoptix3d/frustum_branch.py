@@ -14,6 +14,7 @@ from mmp3d.structures import (
     LabelSpace,
     PanopticReconstructionSample,
 )
+from mmp3d.utils import without_autocast
 from projects.NvPanoptix3D.nvpanoptix3d.structures import (
     FrustumPredictions,
     ViewPredictions,
@@ -135,7 +136,8 @@ class FrustumBranch(nn.Module):
                     f'grid of its batch {inputs.grid.dims}, got '
                     f'{sample.gt_volume.dims}. Set the grid once, in the dataset.'
                 )
-        return self.criterion(frustum, data_samples, matchings)
+        with without_autocast(frustum.tudf.feats.device):
+            return self.criterion(frustum.float(), data_samples, matchings)
 
     def segment(
         self,

@@ -15,7 +15,7 @@ from mmp3d.structures import (
     PanopticReconstructionSample,
     PixelFeatures,
 )
-from mmp3d.utils import check_choice
+from mmp3d.utils import check_choice, without_autocast
 from projects.NvPanoptix3D.nvpanoptix3d.structures import ViewPredictions
 from projects.NvPanoptix3D.nvpanoptix3d.view_segmentation import (
     ViewSegmentation,
@@ -111,7 +111,8 @@ class PanopticDepthHead(nn.Module):
             RuntimeError: If the head was built without a criterion.
         """
         self._need_criterion()
-        return self.criterion(views, data_samples, inputs.padded_size)
+        with without_autocast(views.depth.device):
+            return self.criterion(views, data_samples, inputs.padded_size)
 
     def match(
         self,
@@ -125,7 +126,8 @@ class PanopticDepthHead(nn.Module):
             RuntimeError: If the head was built without a criterion.
         """
         self._need_criterion()
-        return self.criterion.match(views, data_samples, inputs.padded_size)
+        with without_autocast(views.depth.device):
+            return self.criterion.match(views, data_samples, inputs.padded_size)
 
     def segment(
         self, views: ViewPredictions, inputs: CameraBatch, size: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from jaxtyping import Float
 from torch import Tensor
@@ -64,3 +64,17 @@ class FrustumPredictions:
     mask_features_1: SparseVoxels
     mask_queries_1: Float[Tensor, 'B Q C']
     tudf: SparseVoxels
+
+    def float(self) -> FrustumPredictions:
+        """The same in single precision, for what is summed over many voxels."""
+        return FrustumPredictions(
+            *(_in_single_precision(getattr(self, f.name)) for f in fields(self))
+        )
+
+
+def _in_single_precision(
+    part: Tensor | SparseVoxels | None,
+) -> Tensor | SparseVoxels | None:
+    if isinstance(part, SparseVoxels):
+        return part.map(Tensor.float)
+    return None if part is None else part.float()
