@@ -13,8 +13,9 @@ import yaml
 
 from mmp3d.fileio import CorruptFileError
 
+# Not recursive: the checker of annotations in tests cannot follow that.
 Value: TypeAlias = (
-    bool | int | float | str | Sequence['Value'] | Mapping[str, 'Value'] | None
+    bool | int | float | str | Sequence[object] | Mapping[str, object] | None
 )
 
 
