@@ -51,6 +51,12 @@ def test_a_colour_file_is_no_depth(tmp_path):
         read_exr(tmp_path / 'a.exr')
 
 
+def test_a_file_of_nothing_but_transparency_has_no_depth(tmp_path):
+    _write_channels(tmp_path / 'a.exr', A=np.ones((5, 7), np.float32))
+    with pytest.raises(CorruptFileError, match='has no channel'):
+        read_exr(tmp_path / 'a.exr')
+
+
 @pytest.mark.parametrize('share', [0.0, 0.01, 0.5, 0.99])
 def test_a_truncated_file_is_named(tmp_path, share):
     path = tmp_path / 'a.exr'

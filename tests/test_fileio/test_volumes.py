@@ -133,6 +133,16 @@ def test_a_header_that_claims_too_much_asks_for_no_memory(path):
         read_npz(path, 'data')
 
 
+def test_an_encrypted_archive_is_refused(path):
+    write_npz(path, data=np.zeros(3))
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # flags of the member
+    content[content.index(b'PK\1\2') + 8] |= 1  # and in the list of members
+    path.write_bytes(content)
+    with pytest.raises(CorruptFileError, match=r'not a plain npz file .*encrypted'):
+        read_npz(path, 'data')
+
+
 def test_nothing_is_not_written(path):
     with pytest.raises(ValueError, match='at least one array'):
         write_npz(path)
