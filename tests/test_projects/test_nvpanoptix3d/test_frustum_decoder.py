@@ -11,7 +11,16 @@ import torch
 from golden import FOLDER
 from torch.testing import assert_close
 
-from mmp3d.sparse import SparseVoxels, concatenate, fuse, inside, merge, prune
+from mmp3d.sparse import (
+    SparseVoxels,
+    available_backends,
+    concatenate,
+    fuse,
+    inside,
+    merge,
+    prune,
+    use_backend,
+)
 from projects.NvPanoptix3D.nvpanoptix3d.checkpoint_keys import to_ours, to_published
 from projects.NvPanoptix3D.nvpanoptix3d.frustum_decoder import (
     FrustumDecoder,
@@ -128,6 +137,32 @@ def test_batched_is_one_by_one(norm):
                 theirs = getattr(alone, name)
                 assert torch.equal(ours.coords, theirs.coords)
                 assert_close(ours.feats, theirs.feats, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.backend
+@pytest.mark.skipif(
+    'spconv' not in available_backends(), reason='spconv is not installed'
+)
+def test_both_backends_decode_alike_forward_and_backward():
+    model, given = decoder(), inputs()
+    names = ('occupancy_logits_2', 'occupancy_logits_1', 'tudf', 'mask_features_1')
+    results = {}
+    for backend in ('torch', 'spconv'):
+        model.zero_grad()
+        with use_backend(backend):
+            out = model(*given)
+            voxels = [getattr(out, name) for name in names]
+            sum(v.feats.square().mean() for v in voxels).backward()
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        results[backend] = voxels, gradients
+    (truth, gradients), (got, others) = results['torch'], results['spconv']
+    for theirs, ours in zip(got, truth, strict=True):
+        assert torch.equal(theirs.coords, ours.coords)
+        assert_close(theirs.feats, ours.feats, rtol=1e-3, atol=1e-4)
+    assert len(gradients) > 20
+    for theirs, ours in zip(others, gradients, strict=True):
+        # Sums over thousands of voxels, in another order.
+        assert_close(theirs, ours, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize('norm', ['per_voxel', 'per_instance'])
