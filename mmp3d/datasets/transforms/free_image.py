@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -117,7 +118,7 @@ class LoadFreeImage(BaseTransform):
         return height, width
 
     def _camera(
-        self, path: str | None, size: tuple[int, int], fitted: tuple[int, int]
+        self, path: str | Path | None, size: tuple[int, int], fitted: tuple[int, int]
     ) -> tuple[Float[np.ndarray, '3 3'], str]:
         """K in pixels of the resized image, and its source."""
         focal = None
