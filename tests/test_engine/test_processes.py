@@ -10,6 +10,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
+import pytest
 import torch
 from mmengine.config import Config
 from test_engine.toy_run import last_checkpoint, toy_config, train
@@ -20,6 +21,9 @@ from mmp3d.engine import STOPPED_EXIT_CODE
 from mmp3d.models.layers import BatchNorm2d
 from mmp3d.models.losses import weighted_mean
 
+two_cpu_processes = pytest.mark.skipif(
+    torch.cuda.is_available(), reason='two CPU processes; this machine has a GPU'
+)
 VALUES = torch.randn(4, 3, 2, 5, generator=torch.Generator().manual_seed(1)) + 2
 WEIGHTS = torch.tensor([1.0, 0.5, 0.0, 3.0])
 
@@ -89,6 +93,7 @@ def _train_toy(rank: int, folder: Path, cfg: Config, sigterm_at: int) -> None:
         sys.exit(1)
 
 
+@two_cpu_processes
 def test_sigterm_to_one_process_stops_all_at_the_same_iteration(tmp_path: Path):
     cfg = toy_config(tmp_path / 'run', 20)
     cfg.default_hooks.checkpoint.interval = 100
@@ -99,6 +104,7 @@ def test_sigterm_to_one_process_stops_all_at_the_same_iteration(tmp_path: Path):
     assert checkpoint['meta']['data_order']['position'] == 3 * 2 * 2
 
 
+@two_cpu_processes
 def test_a_broken_sample_of_one_process_stops_all(tmp_path: Path):
     cfg = toy_config(tmp_path / 'run', 20)
     sampler = ResumableInfiniteSampler(range(7), seed=cfg.randomness.seed)

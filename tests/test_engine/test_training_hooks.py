@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
@@ -107,25 +108,36 @@ def _save_for_ever(runner: Runner) -> None:
     runner.train()
 
 
+def _named_iteration(work_dir: Path) -> int:
+    """The number in the name that ``last_checkpoint`` has; 0 without one."""
+    named = work_dir / 'last_checkpoint'
+    number = re.search(r'iter_(\d+)', named.read_text() if named.is_file() else '')
+    return int(number.group(1)) if number else 0
+
+
 @pytest.mark.parametrize('kept', [1, 2])
 def test_kill_9_leaves_a_checkpoint_that_loads(kept: int, tmp_path: Path):
     cfg = toy_config(tmp_path, 10**6)
     cfg.param_scheduler[0].end = 10**6
     cfg.default_hooks.checkpoint.max_keep_ckpts = kept
+    cfg.resume = True
     runner = Runner.from_cfg(cfg)
-    dice = random.Random(kept)
+    dice, reached = random.Random(kept), 0
     for _ in range(25):
         process = multiprocessing.get_context('fork').Process(
             target=_save_for_ever, args=(runner,), daemon=True
         )
         process.start()
-        named = tmp_path / 'last_checkpoint'
-        while not named.is_file():
-            time.sleep(0.01)
-        time.sleep(dice.uniform(0, 0.1))
+        # It has resumed and saves all the time: most of an iteration is saving.
+        while _named_iteration(tmp_path) < reached + 3:
+            assert process.is_alive()
+            time.sleep(0.002)
+        time.sleep(dice.uniform(0, 0.03))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        assert last_checkpoint(tmp_path)['meta']['iter'] > 0
+        iteration = last_checkpoint(tmp_path)['meta']['iter']
+        assert iteration >= reached + 3
+        reached = iteration
 
 
 def test_bfloat16_runs_on_the_cpu(tmp_path: Path):

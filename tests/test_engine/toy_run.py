@@ -81,7 +81,8 @@ class ToyDetector(BaseModel):
 
 def toy_config(work_dir: Path, max_iters: int) -> Config:
     """Give the config of a toy run with the repository's default hooks."""
-    cfg = Config.fromfile(ROOT / 'configs/_base_/default_runtime.py')
+    path = ROOT / 'configs/_base_/default_runtime.py'
+    cfg = Config.fromfile(path, format_python_code=False)  # takes long
     cfg.custom_hooks = []
     cfg.model = dict(type='ToyDetector')
     cfg.train_dataloader = dict(
