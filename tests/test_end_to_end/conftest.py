@@ -31,7 +31,8 @@ def tiny_config(rooms: Path) -> Callable[[int, Path], Config]:
     """Gives the repository's tiny config of a stage, on those rooms, two iterations."""
 
     def make(stage: int, work_dir: Path) -> Config:
-        cfg = Config.fromfile(CONFIGS / f'nvpanoptix3d_tiny_stage{stage}_synthrooms.py')
+        path = CONFIGS / f'nvpanoptix3d_tiny_stage{stage}_synthrooms.py'
+        cfg = Config.fromfile(path, format_python_code=False)  # takes long
         for split in ('train', 'val', 'test'):
             loader = cfg[f'{split}_dataloader']
             loader.num_workers = 0

@@ -1,4 +1,4 @@
-"""Both stages train, test and resume through the runner."""
+"""Both stages train and test through the runner."""
 
 from __future__ import annotations
 
@@ -87,32 +87,6 @@ def test_images_without_instances_train(tiny_config: MakeConfig, tmp_path: Path)
     assert np.isfinite(losses).all()
 
 
-def test_resumed_training_equals_uninterrupted_training(
-    tiny_config: MakeConfig, tmp_path: Path
-):
-    def run(name: str, iters: int, resume: Path | None = None) -> Path:
-        cfg = tiny_config(1, tmp_path / name)
-        cfg.train_cfg.max_iters = iters
-        cfg.train_cfg.val_interval = 1000
-        cfg.default_hooks.checkpoint.interval = 1
-        for step in ('DistortColours', 'RandomFlipReconstruction'):
-            pipeline = cfg.train_dataloader.dataset.pipeline
-            cfg.train_dataloader.dataset.pipeline = [
-                t for t in pipeline if t.type != step
-            ]
-        if resume:
-            cfg.load_from, cfg.resume = str(resume), True
-        Runner.from_cfg(cfg).train()
-        return tmp_path / name / f'iter_{iters}.pth'
-
-    run('whole', 2)
-    again = run('resumed', 2, resume=tmp_path / 'whole' / 'iter_1.pth')
-    checkpoint = torch.load(again, weights_only=True)
-    assert checkpoint['meta']['iter'] == 2
-    history = checkpoint['message_hub']['log_scalars']['train/loss'].data[0]
-    assert len(history) == 2
-
-
 def test_mmdet3d_s_own_tool_trains_our_config(rooms: Path, tmp_path: Path):
     tool = Path(mmdet3d.__file__).parent / '.mim' / 'tools' / 'train.py'
     if not tool.is_file():
@@ -148,37 +122,3 @@ def test_mmdet3d_s_own_tool_trains_our_config(rooms: Path, tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / 'iter_1.pth').is_file()
-
-
-@pytest.mark.skipif(
-    torch.cuda.is_available(), reason='two CPU processes; this machine has a GPU'
-)
-def test_two_processes_train(rooms: Path, tmp_path: Path):
-    config = ROOT / 'configs/nvpanoptix3d/nvpanoptix3d_tiny_stage1_synthrooms.py'
-    options = [
-        'train_cfg.max_iters=2',
-        'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-        'train_dataloader.batch_size=1',
-        'default_hooks.checkpoint.interval=2',
-        f'train_dataloader.dataset.data_root={rooms}',
-        f'val_dataloader.dataset.data_root={rooms}',
-        'train_dataloader.dataset.grid.dims=(64,64,64)',
-        'train_dataloader.dataset.grid.voxel_size=0.12',
-    ]
-    command = ['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path]
-    done = subprocess.run(
-        [*command, '--cfg-options', *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            'PYTHON': sys.executable,
-            'OMP_NUM_THREADS': '1',
-            'PORT': str(20000 + os.getpid() % 20000),
-        },
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / 'iter_2.pth').is_file()
