@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -133,11 +132,18 @@ def test_own_data_can_be_written_checked_and_loaded(tmp_path, monkeypatch, capsy
     assert 2 in volume.semantic[:, :, z] and 7 in volume.instance_ids[:, :, z]
 
 
-def test_the_python_of_the_readme_names_what_there_is():
-    for page in PAGES:
-        for module, names in re.findall(
-            r'^from (mmp3d[\w.]*) import (.+)$', page.read_text(), re.MULTILINE
-        ):
-            for name in names.split(','):
-                assert hasattr(importlib.import_module(module), name.strip()), name
-    assert sys.modules['mmp3d']
+def test_the_python_of_the_pages_imports_what_there_is():
+    imports = [
+        (page.name, module, name.strip())
+        for page in PAGES
+        for module, block, line in re.findall(
+            r'^from (mmp3d[\w.]*) import (?:\(([^)]+)\)|(.+))$',
+            page.read_text(),
+            re.MULTILINE,
+        )
+        for name in (block or line).split(',')
+        if name.strip()
+    ]
+    assert {'README.md', 'own_data.md'} <= {page for page, _, _ in imports}
+    for page, module, name in imports:
+        assert hasattr(importlib.import_module(module), name), (page, module, name)
