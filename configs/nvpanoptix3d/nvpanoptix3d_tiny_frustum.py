@@ -22,7 +22,7 @@ model = dict(
             type='FrustumCriterion',
             tudf_weight=5.0,
             occupancy_weights=(50.0, 25.0, 10.0),
-            mask_weight=10.0,
+            mask_weight=25.0,
             occupancy_bands=(4.0, 3.0, 2.0),  # voxels
             tudf_target_limit=3.0,
         ),
