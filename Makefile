@@ -5,8 +5,8 @@ RUN = .venv/bin/python
 .PHONY: help setup repair demo test lint doctor clean
 
 help:
-	@echo 'make demo    the main job on synthetic rooms, with the tiny model (15 min)'
-	@echo 'make test    all tests (12 min)'
+	@echo 'make demo    the main job on synthetic rooms, with the tiny model (10 min)'
+	@echo 'make test    all tests (10 min)'
 	@echo 'make doctor  what is installed, what is missing'
 	@echo 'make repair  install again what is missing or was changed in .venv'
 	@echo 'make lint    formatter and linter'

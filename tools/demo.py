@@ -146,7 +146,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     ]
     for name, metrics in rows.items():
         values = (
-            f'{metrics[key]:.3f}' if metrics[key] < 1 else f'{metrics[key]:.1f}'
+            f'{metrics[key]:.{3 if key == "depth/abs_rel" else 1}f}'
             for _, key in COLUMNS
         )
         lines.append(f'| {name} | ' + ' | '.join(values) + ' |')
@@ -177,11 +177,11 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     steps = Steps(
         {
-            'generate rooms': 2.0,
+            'generate rooms': 1.5,
             'train stage 1': 3.5,
-            'train stage 2': 4.5,
-            'test': 3.0,
-            'reconstruct unseen rooms': 0.5,
+            'train stage 2': 3.5,
+            'test': 1.0,
+            'reconstruct unseen rooms': 0.2,
         }
     )
 
