@@ -29,7 +29,7 @@ import torch  # noqa: E402
 from jaxtyping import Float, Int  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from mmp3d.datasets import Front3DDataset, SampleFiles  # noqa: E402
+from mmp3d.datasets import SampleFiles  # noqa: E402
 from mmp3d.datasets.transforms import LoadVolumes  # noqa: E402
 from mmp3d.evaluation.functional import (  # noqa: E402
     count_matches,
@@ -37,10 +37,14 @@ from mmp3d.evaluation.functional import (  # noqa: E402
     thickened_masks,
     thickened_segments,
 )
-from mmp3d.fileio import write_npz  # noqa: E402
-from mmp3d.geometry import frustum_mask, voxel_axes  # noqa: E402
 from mmp3d.sparse import SparseVoxels  # noqa: E402
 from mmp3d.structures import FRONT3D, FrustumGrid, LabelSpace  # noqa: E402
+from mmp3d.testing.synth_rooms import (  # noqa: E402
+    SynthRoomsSpec,
+    generate_sample,
+    sample_files,
+    write_sample,
+)
 from projects.NvPanoptix3D.nvpanoptix3d.volume_segmentation import (  # noqa: E402
     segment_volumes,
 )
@@ -313,27 +317,13 @@ def _loading(grid: int, with_cache: bool) -> Work:
 
 
 def _write_room(folder: Path, grid: FrustumGrid) -> SampleFiles:
-    """An empty room of 5 x 3 x 5.5 metres: about what a real image fills."""
-    K, size = Front3DDataset.default_camera()
-    outside = ~frustum_mask(K, size, grid).numpy()
-    x, y, z = (axis.float().numpy() for axis in voxel_axes(grid))
-    walls = np.minimum(abs(2.5 - abs(x))[:, None], abs(1.5 - abs(y))[None])
-    metres = np.minimum(walls[..., None], abs(5.5 - z)[None, None])
-    distance = np.minimum(metres / grid.voxel_size, grid.truncation)
-    distance[outside] = grid.truncation
-    surface = distance < 2
-    labels = np.stack([surface * 10, surface * 3]).astype(np.uint8)
-    arrays = {
-        'geometry': distance.astype(np.float16),
-        'segmentation': labels,
-        'weighting': np.where(surface, 4, 1).astype(np.float16),
-    }
-    for name, array in arrays.items():
-        write_npz(folder / f'{name}.npz', data=array)
+    """The volumes of a SynthRooms room."""
+    room = generate_sample('test', 0, SynthRoomsSpec(grid=grid))
+    write_sample(folder, 'scene', '0000', room)
+    paths = sample_files(folder, 'scene', '0000')
+    volumes = (paths[name] for name in ('geometry', 'segmentation', 'weighting'))
     missing = folder / 'not_needed'
-    return SampleFiles(
-        missing, missing, missing, *(folder / f'{name}.npz' for name in arrays)
-    )
+    return SampleFiles(missing, missing, missing, *volumes)
 
 
 @benchmark
