@@ -6,9 +6,12 @@ are imported, so they also hold when mmdet3d's own tools run our configs.
 
 from __future__ import annotations
 
+import atexit
 import copyreg
 import functools
+import gc
 import os
+import time
 
 import mmengine.dist.utils
 import mmengine.runner.runner
@@ -16,7 +19,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 
 def rebuild_history_buffer(
@@ -91,8 +94,8 @@ def repair_cpu_processes() -> None:
             host_init(launcher, backend=backend, **options)
             return
         options.pop('init_backend', None)
-        if not torch.distributed.is_initialized():
-            torch.distributed.init_process_group('gloo', **options)
+        if not distributed.is_initialized():
+            distributed.init_process_group('gloo', **options)
 
     init_dist.repaired = True
     mmengine.dist.utils.init_dist = init_dist
@@ -117,7 +120,27 @@ def repair_cpu_processes() -> None:
     Runner.wrap_model = wrap_model
 
 
+def repair_exit() -> None:
+    """Let a process that has used gloo end with the exit code it has earned.
+
+    Reason: a thread of gloo that drops a tensor while the interpreter shuts down aborts
+    the process (exit code -6), although its work is done; torchrun then reports a
+    failure and kills the others. Neither mmengine nor torch leaves the group.
+    """
+    atexit.unregister(_leave_gloo)
+    atexit.register(_leave_gloo)
+
+
+def _leave_gloo() -> None:
+    if not distributed.is_initialized() or distributed.get_backend() != 'gloo':
+        return
+    gc.collect()  # a runner that has ended still holds the group, by its cycles
+    distributed.destroy_process_group()  # joins the threads if nothing else holds it
+    time.sleep(0.1)  # else they get the interpreter's lock here, to drop what they hold
+
+
 def repair_host() -> None:
     """Apply every repair; a second call changes nothing."""
     repair_resume()
     repair_cpu_processes()
+    repair_exit()

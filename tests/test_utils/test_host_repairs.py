@@ -90,3 +90,37 @@ def test_two_cpu_processes_can_be_started(tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count('sum 2.0;') == 2
+
+
+_UNFINISHED = """
+import sys, time, torch
+from torch import distributed
+import mmp3d.registry
+
+store, rank, held = sys.argv[1], int(sys.argv[2]), sys.argv[3] == 'held'
+distributed.init_process_group(
+    'gloo', init_method=f'file://{store}', rank=rank, world_size=2
+)
+group = distributed.group.WORLD if held else None
+distributed.barrier()
+sys.setswitchinterval(1000)  # keep the interpreter's lock from gloo's threads
+distributed.all_reduce(torch.ones(100), async_op=True)
+end = time.monotonic() + 1
+while time.monotonic() < end:
+    pass
+"""
+
+
+@pytest.mark.parametrize('group', ['free', 'held'])
+def test_a_process_ends_well_while_gloo_drops_a_tensor(tmp_path: Path, group: str):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, '-c', _UNFINISHED, tmp_path / 'store', str(rank), group],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
+        )
+        for rank in (0, 1)
+    ]
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
