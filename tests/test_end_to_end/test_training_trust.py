@@ -379,7 +379,8 @@ def test_losses_of_bfloat16_predictions_are_computed_in_float32(
             found = model.panoptic_head.loss(views, inputs, samples)
         else:
             matchings = model.panoptic_head.match(views, inputs, samples)
-            frustum = model.extract_frustum(views, inputs, with_coarse_masks=True)
+            planes = model.panoptic_head.segment(views, inputs, size='plane')
+            frustum = model.frustum_branch(views, planes, inputs, True)
             found = model.frustum_branch.loss(frustum, inputs, samples, matchings)
     assert {loss.dtype for loss in found.values()} == {torch.float32}
     with torch.no_grad():

@@ -1,7 +1,7 @@
 """NvPanoptix3D: one image in; depth, panoptic segmentation and a 3D scene out.
 
-START READING HERE: ``extract_views`` is stage 1, ``extract_frustum`` is stage 2, and
-the two ``if`` statements of ``loss`` and ``predict`` are all that tells them apart.
+START READING HERE: ``extract_views`` is stage 1, ``frustum_branch`` is stage 2, and the
+``if`` statements of ``loss`` and ``predict`` are all that tells them apart.
 """
 
 from __future__ import annotations
@@ -21,10 +21,7 @@ from mmp3d.models.detectors.base import (
 from mmp3d.models.detectors.predicted_cameras import use_predicted_cameras
 from mmp3d.registry import MODELS
 from mmp3d.structures import CameraBatch, PanopticReconstructionSample, VolumeData
-from projects.NvPanoptix3D.nvpanoptix3d.structures import (
-    FrustumPredictions,
-    ViewPredictions,
-)
+from projects.NvPanoptix3D.nvpanoptix3d.structures import ViewPredictions
 
 
 @MODELS.register_module()
@@ -72,13 +69,6 @@ class NvPanoptix3D(ReconstructionDetector):
         pixels = self.pixel_decoder(features.pyramid)
         return self.panoptic_head(pixels, features)
 
-    def extract_frustum(
-        self, views: ViewPredictions, inputs: CameraBatch, with_coarse_masks: bool
-    ) -> FrustumPredictions:
-        """Stage 2: distance field, occupancy and query masks of the voxels."""
-        images = self.panoptic_head.segment(views, inputs, size='plane')
-        return self.frustum_branch(views, images, inputs, with_coarse_masks)
-
     def loss(self, inputs: CameraBatch, data_samples: Samples) -> dict[str, Tensor]:
         """Losses of the stage that is trained, by name and weighted."""
         if self.frustum_branch is None:
@@ -87,7 +77,8 @@ class NvPanoptix3D(ReconstructionDetector):
         with torch.no_grad():
             views = self.extract_views(inputs)
             matchings = self.panoptic_head.match(views, inputs, data_samples)
-        frustum = self.extract_frustum(views, inputs, with_coarse_masks=True)
+            planes = self.panoptic_head.segment(views, inputs, size='plane')
+        frustum = self.frustum_branch(views, planes, inputs, with_coarse_masks=True)
         return self.frustum_branch.loss(frustum, inputs, data_samples, matchings)
 
     def predict(
@@ -106,7 +97,7 @@ class NvPanoptix3D(ReconstructionDetector):
             return list(data_samples)
 
         planes = self.panoptic_head.segment(views, inputs, size='plane')
-        frustum = self.extract_frustum(views, inputs, with_coarse_masks=False)
+        frustum = self.frustum_branch(views, planes, inputs)
         volumes = self.frustum_branch.segment(frustum, views, inputs)
         for sample, plane, volume in zip(data_samples, planes, volumes, strict=True):
             sample.pred_plane_panoptic_seg = plane.panoptic
@@ -120,7 +111,8 @@ class NvPanoptix3D(ReconstructionDetector):
         views = self.extract_views(inputs)
         if self.frustum_branch is None:
             return tensors_of(views)
-        return tensors_of(self.extract_frustum(views, inputs, with_coarse_masks=False))
+        planes = self.panoptic_head.segment(views, inputs, size='plane')
+        return tensors_of(self.frustum_branch(views, planes, inputs))
 
 
 def within_room(

@@ -71,7 +71,7 @@ class FrustumBranch(nn.Module):
     def forward(
         self,
         views: ViewPredictions,
-        images: Sequence[ViewSegmentation],
+        planes: Sequence[ViewSegmentation],
         inputs: CameraBatch,
         with_coarse_masks: bool = False,
     ) -> FrustumPredictions:
@@ -79,7 +79,7 @@ class FrustumBranch(nn.Module):
 
         Args:
             views: Predictions of stage 1.
-            images: Their segmentation on the reduced plane.
+            planes: Their segmentation on the reduced plane.
             inputs: Cameras, sizes, grid and frustum masks.
             with_coarse_masks: Whether to predict the masks of strides 4 and 2, which
                 only the losses read.
@@ -95,8 +95,8 @@ class FrustumBranch(nn.Module):
         size = tuple(views.mask_features.shape[-2:])
         depth_features = self.feature_projector(views.depth_features, size)
         encoder_features = torch.cat((views.mask_features, depth_features), dim=1)
-        surface = self.surface_lifting(encoder_features, views.pyramid, images, inputs)
-        lifted = self.occupancy_lifting(views.plane_logits, images, inputs)
+        surface = self.surface_lifting(encoder_features, views.pyramid, planes, inputs)
+        lifted = self.occupancy_lifting(views.plane_logits, planes, inputs)
         return self.decoder(
             surface.fine,
             lifted,
