@@ -18,8 +18,8 @@ from mmp3d.geometry import UnknownCameraError
 from mmp3d.tao.checkpoints import check_converted
 from mmp3d.tao.convert import Conversion
 from mmp3d.tao.outputs import write_tao_outputs
+from mmp3d.tao.run_keys import num_processes
 from mmp3d.tao.spec import SpecError
-from mmp3d.tao.train_keys import num_processes
 
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
 

@@ -13,13 +13,21 @@ import mmp3d
 from mmp3d.tao.dataset_keys import DATASET_KEYS, NAMES
 from mmp3d.tao.draft import MAPPED, NO_EFFECT, UNSUPPORTED, Draft, Key
 from mmp3d.tao.model_keys import MODEL_KEYS
+from mmp3d.tao.run_keys import EXPORT_KEYS, RUN_KEYS, WANDB_KEYS
 from mmp3d.tao.spec import Spec, SpecError, Value, refuse_unknown
-from mmp3d.tao.train_keys import EXPORT_KEYS, RUN_KEYS, TRAIN_KEYS
+from mmp3d.tao.train_keys import TRAIN_KEYS
 
 CONFIGS = Path(mmp3d.__file__).resolve().parents[1] / 'configs'
 
 # Every documented key. Order matters where two keys set one value: the later wins.
-_ALL = (*RUN_KEYS, *DATASET_KEYS, *MODEL_KEYS, *TRAIN_KEYS, *EXPORT_KEYS)
+_ALL = (
+    *RUN_KEYS,
+    *DATASET_KEYS,
+    *MODEL_KEYS,
+    *TRAIN_KEYS,
+    *WANDB_KEYS,
+    *EXPORT_KEYS,
+)
 KEYS: dict[str, Key] = {key.name: key for key in _ALL}
 
 _WIDTH = 88
