@@ -23,3 +23,13 @@ def _scope():
     current = DefaultScope.get_current_instance()
     if current is None or current.scope_name != 'mmp3d':
         init_default_scope('mmp3d')
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]):
+    """Skip what the type checker would stop before our own errors can."""
+    if not config.getoption('jaxtyping_packages'):
+        return
+    reason = 'gives what annotations forbid, and --jaxtyping-packages checks them'
+    for item in items:
+        if item.get_closest_marker('breaks_types'):
+            item.add_marker(pytest.mark.skip(reason=reason))

@@ -182,7 +182,7 @@ def test_targets_that_would_not_follow_are_refused():
     with pytest.raises(ValueError, match='add LoadFrustumMask before it'):
         crop.transform(results)
     with pytest.raises(ValueError, match='share above 0 and up to 1'):
-        RandomCropReconstruction((4, 5), single_category_max_area=0)
+        RandomCropReconstruction((4, 5), single_category_max_area=0.0)
     with pytest.raises(ValueError, match=r"direction must be .* got 'diagonal'"):
         RandomFlipReconstruction(1.0, 'diagonal')
 

@@ -154,12 +154,12 @@ def test_probability_zero_never_flips():
 
 
 def test_a_grid_beside_the_axis_is_mirrored_where_it_can_be():
-    grid = FrustumGrid(dims=(8, 8, 8), voxel_size=1.0, origin=(-2.5, 0, 0))
+    grid = FrustumGrid(dims=(8, 8, 8), voxel_size=1.0, origin=(-2.5, 0.0, 0.0))
     volume = np.arange(8)[:, None, None] * np.ones((8, 8, 8))
     # Index i stands at i - 2.5: 5 - i is its mirror image.
     mirrored = mirror_volume(volume, grid, fill=-1.0)
     assert mirrored[:, 0, 0].tolist() == [5, 4, 3, 2, 1, 0, -1, -1]
-    odd = FrustumGrid(dims=(8, 8, 8), origin=(-2.3, 0, 0))
+    odd = FrustumGrid(dims=(8, 8, 8), origin=(-2.3, 0.0, 0.0))
     with pytest.raises(ValueError, match='cannot be mirrored exactly'):
         mirror_volume(volume, odd, fill=-1.0)
 

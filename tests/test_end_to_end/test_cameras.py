@@ -129,14 +129,19 @@ def test_images_get_the_size_of_the_test_pipeline():
 def test_given_cameras_may_look_anywhere():
     infer = PanopticReconstructionInferencer(_config(2), device='cpu')
     # Excentric, and so wide that the frustum does not fit into the grid.
-    for K, moved in ([(277, 277, 40, 30), True], [(60, 60, 159.5, 119.5), False]):
+    for K, moved in (
+        [(277.0, 277.0, 40.0, 30.0), True],
+        [(60.0, 60.0, 159.5, 119.5), False],
+    ):
         (sample,) = infer(_grey(240, 320), intrinsics=K)
         assert sample.intrinsics_source == 'user'
         assert (sample.grid.origin is not None) == moved
         assert torch.isfinite(sample.pred_volume.tudf).all()
     # One camera in pixels of images of unlike size: unlike grids, so unlike batches.
     both = infer(
-        [_grey(240, 320), _grey(300, 320)], intrinsics=(277, 277, 40, 30), batch_size=2
+        [_grey(240, 320), _grey(300, 320)],
+        intrinsics=(277.0, 277.0, 40.0, 30.0),
+        batch_size=2,
     )
     assert both[0].grid != both[1].grid
 

@@ -130,7 +130,7 @@ def _lifted(results: dict, depth: Float[np.ndarray, 'H W']) -> Float[np.ndarray,
     """Cells of the voxels that the surface lifting puts on the surface itself."""
     plane = cv2.resize(depth, (160, 120), interpolation=cv2.INTER_NEAREST)
     probs, height, width = torch.zeros(2, 120, 160), *depth.shape
-    panoptic = PanopticSegmentation(torch.zeros(120, 160), (), probs)
+    panoptic = PanopticSegmentation(torch.zeros(120, 160, dtype=torch.int32), (), probs)
     inputs = CameraBatch(
         images=torch.zeros(1, 1, 3, height + 16, width),
         K=torch.tensor(results['K'])[None, None],

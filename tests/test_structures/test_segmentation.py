@@ -44,6 +44,7 @@ def test_unknown_label_space_names_the_known_ones():
         LabelSpace.named('front3')
 
 
+@pytest.mark.breaks_types
 def test_volumes_of_one_scene_share_their_grid():
     volumes = VolumeData(tudf=torch.zeros(2, 3, 4))
     volumes.ids = np.zeros((2, 3, 4), dtype=np.int32)

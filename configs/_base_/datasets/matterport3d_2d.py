@@ -17,7 +17,7 @@ __train_pipeline = [
     dict(
         type='LoadDepthMap',
         valid_range=(0.4, 6.0),  # metres
-        png_units_per_metre=4000,
+        png_units_per_metre=4000.0,
     ),
     dict(type='LoadPanopticMaps'),
     # Volume and frustum are read for the plane occupancy only, and then dropped.
@@ -35,7 +35,7 @@ __test_pipeline = [
     dict(
         type='LoadDepthMap',
         valid_range=(0.4, 6.0),  # metres
-        png_units_per_metre=4000,
+        png_units_per_metre=4000.0,
     ),
     dict(type='LoadPanopticMaps'),
     dict(type='LoadRoomMask'),  # cuts the predicted depth to the room

@@ -31,7 +31,7 @@ __test_pipeline = [
     dict(
         type='LoadDepthMap',
         valid_range=(0.4, 6.0),  # metres
-        png_units_per_metre=4000,
+        png_units_per_metre=4000.0,
     ),
     dict(type='LoadPanopticMaps'),
     dict(

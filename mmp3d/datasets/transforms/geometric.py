@@ -255,7 +255,7 @@ class RandomCropReconstruction(BaseTransform):
     def _is_mixed(self, labels: Int[np.ndarray, 'h w'], results: dict) -> bool:
         labels = labels[labels != results['label_space'].void]
         counts = np.bincount(labels) if len(labels) else np.zeros(1)
-        return counts.max() < self.single_category_max_area * counts.sum()
+        return bool(counts.max() < self.single_category_max_area * counts.sum())
 
 
 def cut_frustum(results: dict) -> None:

@@ -250,6 +250,7 @@ def test_input_without_voxels_but_occupied_cells():
     assert len(out.tudf)
 
 
+@pytest.mark.breaks_types
 def test_wrong_inputs_are_named():
     model, (surface, lifted, coarse, queries, mask) = decoder(), inputs()
     with pytest.raises(ValueError, match=r'multiples of 32 voxels.*\(64, 96, 48\)'):

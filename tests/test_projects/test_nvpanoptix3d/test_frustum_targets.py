@@ -94,7 +94,7 @@ def _sample(masks: LabelMasks) -> PanopticReconstructionSample:
 
 def test_targets_of_a_sample():
     sample = _sample(_label_masks())
-    targets = build_frustum_targets(sample, (8, 6, 3), torch.device('cpu'))
+    targets = build_frustum_targets(sample, (8.0, 6.0, 3.0), torch.device('cpu'))
     volume = sample.gt_volume
     assert targets.num_targets == 5
     assert targets.sample_weight == 0.5
@@ -114,7 +114,9 @@ def test_a_sample_without_targets():
         empty,
         empty,
     )
-    targets = build_frustum_targets(_sample(masks), (8, 6, 12), torch.device('cpu'))
+    targets = build_frustum_targets(
+        _sample(masks), (8.0, 6.0, 12.0), torch.device('cpu')
+    )
     assert targets.num_targets == 0
     assert targets.stride_2.masks.masks.shape == (0, 8, 12, 4)
     assert targets.stride_1.masks.are_filled().shape == (0,)
